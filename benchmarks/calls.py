@@ -40,6 +40,7 @@ MOST = {
     "request: set a time": 13,
     "request: set an owner": 12,
     "request: set a mode": 10,
+    "request: list a directory of 33 files": 235,
     "write 4 KB of an open file": 8,
     "commit, one file changed": 68,
     "commit, one file changed, with a .git": 143,
@@ -163,7 +164,7 @@ class _Request:
 
 
 def _requests(where: World) -> Iterator[tuple[str, Callable[[], object], Callable[[], object]]]:
-    """Yield the requests that tar makes for each file."""
+    """Yield the requests that tar makes for each file, and a listing."""
     request = _Request(where)
     yield "request: look up a free name", request.ask, request.look_up
     yield "request: create a file", request.ask, request.create
@@ -173,6 +174,15 @@ def _requests(where: World) -> Iterator[tuple[str, Callable[[], object], Callabl
     yield "request: set a time", request.ask, lambda: request.set(ino, Valid.MTIME)
     yield "request: set an owner", request.ask, lambda: request.set(ino, Valid.OWNER)
     yield "request: set a mode", request.ask, lambda: request.set(ino, Valid.MODE)
+    root = where.repository.root.workspace.root
+    never_listed = (where.filesystem.lookup(root, b"d%02d" % number) for number in count())
+
+    def list_next() -> None:
+        directory = next(never_listed)
+        assert directory is not None
+        request.put(Opcode.READDIRPLUS, struct.pack("=QQI20x", 0, 0, 128 * 1024), directory.ino)
+
+    yield "request: list a directory of 33 files", request.ask, list_next
 
 
 def _counted(action: Callable[[], object], before: Callable[[], object]) -> int:

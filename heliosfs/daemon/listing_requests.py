@@ -11,6 +11,7 @@ from heliosfs.fuse import wire
 from heliosfs.fuse.attributes import NO_ENTRY, listed_in
 from heliosfs.fuse.handler import DONE, Answer, Handler
 from heliosfs.fuse.wire import BODY_AT, Message, Opcode
+from heliosfs.trees.reserved import DOT_HELIOS
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.listings import Listings
 from heliosfs.vfs.virtual import MountPoint
@@ -41,27 +42,35 @@ class ListingRequests:
         parts: list[bytes] = []
         room = size
         node: Inode | None
+        # As `FileSystem.peek`, without its call: a listing comes here for each name.
+        tree = directory if isinstance(directory, DirNode) else None
+        if tree is not None:
+            filesystem.guard(tree.workspace)
         # Names of a mount that is to lie there: the kernel must not keep inodes of it.
         is_covered = isinstance(directory, MountPoint) and directory.is_covered
         for position, name in self._listings.after(directory, start):
             length = len(name)
-            filled = wire.padded(wire.DIRENT.size + length)
+            # As `wire.padded`, without its call.
+            filled = wire.DIRENT.size + length + 7 & ~7
             if room < wire.ENTRY_BYTES + filled:
                 break
             if name in _DOTS:
                 node = above = directory if name == b"." else filesystem.parent(directory)
-                listed, mode = NO_ENTRY, above.mode
+                listed, kind = NO_ENTRY, above.mode >> 12
             elif is_covered:
-                node, listed, mode = directory, NO_ENTRY, 0
+                node, listed, kind = directory, NO_ENTRY, 0
             else:
-                node = filesystem.peek(directory, name)
+                if tree is not None and name != DOT_HELIOS:
+                    node = tree.workspace.peek(tree, name)
+                else:
+                    node = filesystem.peek(directory, name)
                 if node is None:
                     continue
                 node.refer()
                 listed = listed_in(directory, node)
-                mode = wire.mode_of(listed)
+                kind = listed[wire.KIND_AT] >> 4
             room -= wire.ENTRY_BYTES + filled
-            dirent = wire.DIRENT.pack(node.ino, position, length, mode >> 12)
+            dirent = wire.DIRENT.pack(node.ino, position, length, kind)
             parts += (listed, dirent, name, bytes(filled - wire.DIRENT.size - length))
         self._look()
         if not parts and directory.is_listing_stale:

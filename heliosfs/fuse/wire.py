@@ -36,7 +36,8 @@ ENTRY = struct.Struct("=QQQQIIQQQqqqIIIIIIIIII")
 """Inode, generation, times for which name and attributes hold (s, s, ns, ns); then the attributes:
 inode, size, blocks, three times in s and their ns, mode, links, uid, gid, rdev, block size, flags.
 """
-_MODE_AT = ATTR_AT + 60
+KIND_AT = ATTR_AT + 61
+"""Offset in an entry of the byte whose upper half is the file type, as in a listing."""
 ATTR_HOLDS = struct.Struct("=QII")
 DIRENT = struct.Struct("=QQII")
 """Inode, offset of the next one, length of the name, type."""
@@ -188,12 +189,6 @@ def names_at(message: Message, at: int) -> tuple[bytes, bytes]:
     """Return the two names that begin at an offset of the message, one after the other."""
     middle = message.index(0, at)
     return bytes(message[at:middle]), name_at(message, middle + 1)
-
-
-def mode_of(entry: bytes) -> int:
-    """Return the mode in an entry."""
-    (mode,) = WORD.unpack_from(entry, _MODE_AT)
-    return int(mode)
 
 
 def padded(length: int) -> int:

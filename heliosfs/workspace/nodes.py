@@ -76,7 +76,9 @@ class Listed(Inode):
     opens = 0
 
     def __init__(self, ino: int, parent: DirNode, name: bytes, raw: bytes) -> None:
-        super().__init__(ino)
+        # As `Inode.__init__`, without its call: a listing comes here for each file.
+        self.ino = ino
+        self.lookups = 0
         self.parent = parent
         self.name = name
         self.raw = raw

@@ -126,7 +126,10 @@ class Workspace:
 
         This is `lookup` for listings, which need the inode numbers of many children but few nodes.
         """
-        child = self.load(directory).get(name)
+        children = directory.children
+        if children is None:
+            children = self.load(directory)
+        child = children.get(name)
         if not isinstance(child, bytes):
             return child
         # Others hang on a directory, and several names share the node of a linked file: both need a
@@ -134,7 +137,7 @@ class Workspace:
         if stat.S_ISDIR(child[0] | child[1] << 8) or child[FLAGS_AT] & LINK:
             return self._instantiate(directory, name, child)
         listed = Listed(self.inodes.allocate(), directory, name, child)
-        self.load(directory)[name] = self.inodes.nodes[listed.ino] = listed
+        children[name] = self.inodes.nodes[listed.ino] = listed
         return listed
 
     def _promote(self, listed: Listed) -> Node:
