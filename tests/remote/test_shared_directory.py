@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +279,116 @@ def test_files_have_the_permissions_of_the_directory(tmp_path: Path) -> None:
         os.umask(before)
     modes = {each.name: stat.S_IMODE(each.stat().st_mode) & 0o777 for each in path.rglob("*")}
     assert modes == {"lock.x": 0o660, "new.x": 0o770, "refs.d": 0o770, "a": 0o660}
+
+
+@pytest.fixture
+def open_to_all() -> Iterator[Path]:
+    """A directory to which every user gets, as below that of the tests only the tester does."""
+    path = Path(tempfile.mkdtemp(prefix="heliosfs-shared-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+GROUP = 53_000
+
+
+def as_user(uid: int, groups: list[int], call: Callable[[], object]) -> str:
+    """Call a function as a user of these groups, who keeps files to himself; return its result."""
+    read_fd, write_fd = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            os.setgroups(groups)
+            os.setgid(uid)
+            os.setuid(uid)
+            os.umask(0o077)
+            try:
+                said = str(call())
+            except Unreachable as error:
+                said = f"refused: {error}"
+            os.write(write_fd, said.encode())
+        finally:
+            os._exit(0)
+    os.close(write_fd)
+    with open(read_fd, "rb") as file:
+        said = file.read().decode()
+    os.waitpid(pid, 0)
+    return said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be several users")
+@pytest.mark.parametrize("mode", [0o2770, 0o770])
+def test_users_of_a_group_share_a_directory(open_to_all: Path, mode: int) -> None:
+    """Each with a primary group of his own, with and without the setgid bit."""
+    path = open_to_all / "bucket"
+    path.mkdir()
+    os.chown(path, 0, GROUP)
+    path.chmod(mode)
+
+    def begin() -> str:
+        bucket = DirectoryBucket(str(path))
+        bucket.make()
+        bucket.create("refs/heads/a", b"1")
+        return bucket.create("packs/x", b"pack")
+
+    def go_on() -> bytes:
+        bucket = DirectoryBucket(str(path))
+        data, version = bucket.get("refs/heads/a")
+        bucket.swap("refs/heads/a", data + b"2", version)
+        bucket.create("refs/tags/t", b"")
+        bucket.delete("packs/x", bucket.get("packs/x").version)
+        return bucket.get("refs/heads/a").data
+
+    assert "refused" not in as_user(53_001, [GROUP], begin)
+    assert as_user(53_002, [GROUP], go_on) == "b'12'"
+    groups = {each.stat().st_gid for each in path.rglob("*")}
+    assert groups == {GROUP}
+    said = as_user(53_003, [], lambda: DirectoryBucket(str(path)).get("refs/heads/a"))
+    assert "permission denied" in said
+    assert "'chgrp -R GROUP'" in said
+    said = as_user(53_003, [], lambda: DirectoryBucket(str(open_to_all / "new")).make())
+    assert "cannot make it: permission denied: name one that is yours" in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be several users")
+def test_who_may_only_read_reads_and_the_sticky_bit_is_named(open_to_all: Path) -> None:
+    path = open_to_all / "bucket"
+    path.mkdir(0o755)
+    bucket = DirectoryBucket(str(path))
+    bucket.make()
+    bucket.create("refs/a", b"1")
+    other = DirectoryBucket(str(path))
+    assert as_user(53_001, [], lambda: other.get("refs/a").data) == "b'1'"
+    assert "clone and fetch" in as_user(53_001, [], lambda: other.create("refs/b", b""))
+    for each in (path, *path.rglob("*")):
+        each.chmod(0o1777 if each.is_dir() else 0o666)
+    version = bucket.get("refs/a").version
+    said = as_user(53_001, [], lambda: other.swap("refs/a", b"2", version))
+    assert "the sticky bit" in said
+    assert bucket.get("refs/a").data == b"1"
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "make room there, and push again"),
+        (errno.EDQUOT, "make room there, and push again"),
+        (errno.EROFS, "takes no push"),
+        (errno.EACCES, "'chgrp -R GROUP'"),
+    ],
+)
+def test_an_error_says_what_to_do(
+    bucket: DirectoryBucket, monkeypatch: pytest.MonkeyPatch, number: int, advice: str
+) -> None:
+    def failing(*args: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "write", failing)
+    with pytest.raises(Unreachable, match="cannot create refs/a: ") as found:
+        bucket.create("refs/a", b"1")
+    assert advice in str(found.value)
+    assert bucket.path in str(found.value)
 
 
 def test_a_full_disk_leaves_nothing(

@@ -61,17 +61,29 @@ def opened(root: int, where: tuple[str, ...]) -> Iterator[int]:
         os.close(fd)
 
 
-def make_directory(parent: int, name: str, mode: int) -> None:
-    """Make a directory with these permissions, unless it is there; the caller syncs its name."""
+def make_directory(parent: int, name: str, root: os.stat_result) -> None:
+    """Make a directory as a part of `root`, unless it is there; the caller syncs its name."""
     try:
         os.mkdir(name, 0o700, dir_fd=parent)
     except FileExistsError:
         return
     fd = os.open(name, DIRECTORY_FLAGS, dir_fd=parent)
     try:
-        os.fchmod(fd, stat.S_IMODE(mode))
+        share(fd, root, 0o7777)
     finally:
         os.close(fd)
+
+
+def share(fd: int, root: os.stat_result, mask: int) -> None:
+    """Let a file have group and permissions of a directory, so that who shares that can use it.
+
+    The group is that of the directory by itself where that has the setgid bit.
+    """
+    if os.fstat(fd).st_gid != root.st_gid:
+        # Who is not in the group cannot, and may be alone.
+        with suppress(PermissionError):
+            os.fchown(fd, -1, root.st_gid)
+    os.fchmod(fd, stat.S_IMODE(root.st_mode) & mask)
 
 
 def read_range(parent: int, name: str, start: int, length: int | None) -> Got:

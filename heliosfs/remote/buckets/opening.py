@@ -13,6 +13,21 @@ from heliosfs.repo.backup_directory import check_outside, plain_path
 
 _OF_GIT = re.compile(r"(https?|ssh|git)://|[\w.-]+@[\w.-]+:|.*\.git/?$")
 """URLs that git has, and no storage here."""
+_ALIKE = (
+    (re.compile(r"s3[an]://|https?://([\w.-]+\.)?s3[\w.-]*\.amazonaws\.com"), "s3://BUCKET/PREFIX"),
+    (
+        re.compile(r"https?://[\w.-]+\.r2\.cloudflarestorage\.com"),
+        "s3://BUCKET/PREFIX, and set AWS_ENDPOINT_URL to https:// and the host",
+    ),
+    (re.compile(r"gcs://|https?://storage\.(cloud\.)?google"), "gs://BUCKET/PREFIX"),
+    (
+        re.compile(
+            r"(azure|adl|abfss?|wasbs?)://|https?://[\w.-]+\.(blob|dfs)\.core\.windows\.net"
+        ),
+        "az://CONTAINER/PREFIX, and set AZURE_STORAGE_ACCOUNT_NAME",
+    ),
+)
+"""Other URLs of the storages that are known here, and what stands for them."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -40,6 +55,9 @@ def _instead(url: str) -> str:
     """Say what to write instead of a URL that names no storage."""
     if url.startswith("/"):
         return f"a directory is written 'file://{url}'"
+    for pattern, form in _ALIKE:
+        if pattern.match(url):
+            return f"write {form}"
     if _OF_GIT.match(url):
         return (
             "a repository of git is cloned with git, and then 'helios import --from-git DIR' and "

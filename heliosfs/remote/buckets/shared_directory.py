@@ -23,6 +23,7 @@ from heliosfs.remote.buckets.directory_files import (
     make_directory,
     opened,
     read_range,
+    share,
     sweep,
     sync_path,
     version_of,
@@ -33,6 +34,20 @@ from heliosfs.remote.buckets.object_keys import check_key
 
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 """Errors of link(2) on file systems that have no hard links: FAT, and many network drives."""
+_HINTS = {
+    errno.ELOOP: " (links are not followed)",
+    errno.ENOTDIR: " (links are not followed)",
+    errno.ENOENT: ": is its disk mounted?",
+    errno.ENOLCK: ": its file server has no locks, which a remote needs",
+    errno.EACCES: ": its owner lets a group share it by 'chgrp -R GROUP' and 'chmod -R g+rwX'; who "
+    "may only read it can clone and fetch",
+    errno.EPERM: ": if it has the sticky bit, nobody replaces what others have written: 'chmod -R "
+    "-t' takes it away",
+    errno.EROFS: ": it can be cloned and fetched from, and takes no push",
+    errno.ENOSPC: ": make room there, and push again, which sends only what is missing",
+    errno.EDQUOT: ": make room there, and push again, which sends only what is missing",
+}
+"""Advice by errno, which follows the words of the error."""
 _OF_THE_DISK = "lost+found"
 """Directory in the root of a file system of its own, which may be a remote as a whole."""
 _LEFT_SECONDS = 86_400
@@ -97,6 +112,12 @@ class DirectoryBucket:
             finally:
                 os.close(fd)
         except OSError as error:
+            if error.errno in (errno.EACCES, errno.EROFS):
+                reason = os.strerror(error.errno).lower()
+                raise Unreachable(
+                    f"the directory {self.path}: cannot make it: {reason}: name one that is yours, "
+                    "or that its owner has made for a group of yours ('chmod 2770')"
+                ) from error
             raise self._unreachable("make it", error) from error
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> Got:
@@ -213,13 +234,13 @@ class DirectoryBucket:
                 f"{self.path} holds something else ({', '.join(others[:5])}): "
                 "name a new or empty directory"
             )
-        mode = os.fstat(fd).st_mode
+        root = os.fstat(fd)
         lock = os.open(LOCK, os.O_RDWR | os.O_CREAT | FILE_FLAGS, 0o600, dir_fd=fd)
         try:
-            os.fchmod(lock, mode & 0o666)
+            share(lock, root, 0o666)
         finally:
             os.close(lock)
-        make_directory(fd, NEW, mode)
+        make_directory(fd, NEW, root)
         os.fsync(fd)
 
     @contextmanager
@@ -231,7 +252,7 @@ class DirectoryBucket:
                 name, os.O_RDWR | os.O_CREAT | os.O_EXCL | FILE_FLAGS, 0o600, dir_fd=parent
             )
             try:
-                os.fchmod(fd, os.fstat(root).st_mode & 0o666)
+                share(fd, os.fstat(root), 0o666)
                 write_all(fd, data)
                 # The second is by the clock of the file server; the rest is drawn.
                 seconds_ns = os.fstat(fd).st_mtime_ns // SECOND_NS * SECOND_NS
@@ -256,7 +277,7 @@ class DirectoryBucket:
                 try:
                     below = os.open(name, DIRECTORY_FLAGS, dir_fd=fd)
                 except FileNotFoundError:
-                    make_directory(fd, name, os.fstat(root).st_mode)
+                    make_directory(fd, name, os.fstat(root))
                     below = os.open(name, DIRECTORY_FLAGS, dir_fd=fd)
                 if where[:depth] not in self._synced:
                     # Another process may have made it, and not come to the sync.
@@ -341,11 +362,5 @@ class DirectoryBucket:
 
     def _unreachable(self, what: str, error: OSError) -> Unreachable:
         reason = os.strerror(error.errno or errno.EIO).lower()
-        hint = ""
-        if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            hint = " (links are not followed)"
-        elif error.errno == errno.ENOENT:
-            hint = ": is its disk mounted?"
-        elif error.errno == errno.ENOLCK:
-            hint = ": its file server has no locks, which a remote needs"
+        hint = _HINTS.get(error.errno or errno.EIO, "")
         return Unreachable(f"the directory {self.path}: cannot {what}: {reason}{hint}")
