@@ -24,7 +24,7 @@ from heliosfs.cli.client import (
     with_repository,
 )
 from heliosfs.cli.locate import REPOSITORY, Location, find_view
-from heliosfs.cli.materialize import TreeItem, snapshot_items, stored_items
+from heliosfs.cli.materialize import TreeItem, snapshot_items, whole_items
 from heliosfs.commands.options import Options
 from heliosfs.commands.pathspec import Pathspec, pathspec
 from heliosfs.errors import NotFound, UsageError
@@ -119,7 +119,7 @@ def _stored(repository: Repository, revision: str) -> _Source:
     found = find_object(repository, repository.root, revision)
     if found.entry is None or not found.entry.is_dir:
         raise NotFound(f"{revision[:80]!r} is not a tree")
-    items = stored_items(repository.store, found.entry)
+    items = whole_items(repository, found.entry)
     if found.kind != "commit":
         return _Source(items, "", int(time.time()))
     oid = repository.history.with_prefix(found.oid.hex())[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import shlex
+import subprocess
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from heliosfs.cli.arguments import LocalVerbParser
 from heliosfs.cli.progress import ProgressLine
 from heliosfs.errors import NotFound, UsageError
+from heliosfs.isolated import command
 
 if TYPE_CHECKING:
     from heliosfs.remote.bucket import Bucket
@@ -27,7 +29,7 @@ _STORAGE = "'helios remote add file:///DIR' makes a place to push to"
 _OF_GIT = {
     "--bare": _STORAGE,
     "--depth": _ONE_BRANCH,
-    "--filter": _ONE_BRANCH,
+    "--filter": "contents stay at the remote until they are read; --full brings all of them",
     "--mirror": _STORAGE,
     "--shallow-since": _ONE_BRANCH,
     "--single-branch": _ONE_BRANCH,
@@ -41,7 +43,9 @@ def clone_parser() -> LocalVerbParser:
         prog="helios clone",
         description="Make a workspace of what a remote has, in DIR, a new or empty directory.\n\n"
         "All branches of the remote become origin/NAME, with their history; one of them becomes\n"
-        "a branch here. If it ends early, nothing is left.",
+        "a branch here, and DIR is mounted. Contents of files stay at the remote until they are\n"
+        "read, also those of later fetches; 'helios fetch --contents' brings them. If it ends\n"
+        "early, nothing is left.",
     )
     parser.add_argument("url", metavar="URL", help="as of 'helios remote add'")
     parser.add_argument(
@@ -52,6 +56,10 @@ def clone_parser() -> LocalVerbParser:
         metavar="NAME",
         help="the branch that becomes one here (default: main, or the first)",
     )
+    parser.add_argument(
+        "--full", action="store_true", help="bring all contents, now and in later fetches"
+    )
+    parser.add_argument("--no-mount", action="store_true", help="do not mount DIR")
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing")
     return parser
 
@@ -77,15 +85,49 @@ def clone(argv: Sequence[str]) -> int:
     line = ProgressLine()
     try:
         with prepared(directory):
-            done = _fill(directory, bucket, asked.url, branch, line)
+            done = _fill(directory, bucket, asked.url, branch, line, is_lazy=not asked.full)
     finally:
         line.end()
     if not asked.quiet:
-        print(f"{done.commit_count} commits, {done.object_count} objects from {asked.url}")
-        print(f"mount it with: helios mount {shlex.quote(directory)}")
+        print(_told(done, asked.url), flush=True)
     for each in done.damaged:
         print(f"helios: origin/{each.name} is damaged there: {each.text}", file=sys.stderr)
-    return 1 if done.damaged else 0
+    code = 1 if done.damaged else 0
+    if not asked.no_mount:
+        return _mounted(directory, is_quiet=asked.quiet) or code
+    if not asked.quiet:
+        print(f"mount it with: helios mount {shlex.quote(directory)}")
+    return code
+
+
+def _told(done: FetchResult, url: str) -> str:
+    told = f"{done.commit_count} commits, {done.object_count} objects from {url}"
+    if done.promised_count:
+        told += f"; {done.promised_count} contents stay there until they are read"
+    return told
+
+
+def _mounted(directory: str, *, is_quiet: bool) -> int:
+    """Mount a workspace that was cloned; return the exit code."""
+    # In a process of its own: the daemon is forked, which the threads of a client of object storage
+    # do not survive.
+    out = subprocess.DEVNULL if is_quiet else None
+    code = subprocess.run(command(__name__, directory), check=False, stdout=out).returncode
+    if code:
+        # Nothing is taken back: all of it can be used, and be mounted later.
+        print(
+            "helios: the clone is complete, and not mounted; later: "
+            f"helios mount {shlex.quote(directory)}",
+            file=sys.stderr,
+        )
+    return code
+
+
+def main(argv: list[str]) -> None:
+    """Mount the workspace that was cloned, as the program of a process."""
+    from heliosfs.cli.main import main as run_command
+
+    sys.exit(run_command(["mount", *argv]))
 
 
 def _chosen(bucket: Bucket, url: str, asked: str | None) -> str:
@@ -107,7 +149,9 @@ def _chosen(bucket: Bucket, url: str, asked: str | None) -> str:
     return asked or next((each for each in _FIRST if each in names), names[0])
 
 
-def _fill(directory: str, bucket: Bucket, url: str, branch: str, line: ProgressLine) -> FetchResult:
+def _fill(
+    directory: str, bucket: Bucket, url: str, branch: str, line: ProgressLine, *, is_lazy: bool
+) -> FetchResult:
     """Make the store, under another name until it is whole."""
     from heliosfs.cli.identity import identity
     from heliosfs.cli.newplace import new_store
@@ -125,6 +169,7 @@ def _fill(directory: str, bucket: Bucket, url: str, branch: str, line: ProgressL
             repository = Repository.open(store, SystemClock(), identity(directory), branch)
             with repository.transaction:
                 repository.remotes.add(DEFAULT_REMOTE, url)
+                repository.remotes.notes.leave_contents(DEFAULT_REMOTE, is_lazy=is_lazy)
             steps = fetch(repository, bucket, DEFAULT_REMOTE)
             done = run_to_end(steps, store, line.tell)
             check_undamaged(done, DEFAULT_REMOTE, branch)

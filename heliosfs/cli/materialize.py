@@ -18,9 +18,12 @@ from heliosfs.cli.locate import find_view
 from heliosfs.commands.options import Options
 from heliosfs.errors import AlreadyExists, HeliosError
 from heliosfs.objects.ids import TreeId
+from heliosfs.objects.references import entry_references
 from heliosfs.objects.tree import NO_OID, Entry, decode_entry
+from heliosfs.remote.contents import bring_all_of
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
+from heliosfs.steps import run_to_end
 from heliosfs.store.base import Store
 from heliosfs.trees.files import read_file
 from heliosfs.trees.reserved import DOT_HELIOS
@@ -68,7 +71,13 @@ def materialize(argv: list[str], options: Options) -> int:
 def _from_store(repository: Repository, revision: str, out: str, options: Options) -> int:
     oid = resolve(repository, revision, repository.root.head)
     root = repository.history.read(oid).root
-    return _write(stored_items(repository.store, root), out, options)
+    return _write(whole_items(repository, root), out, options)
+
+
+def whole_items(repository: Repository, root: Entry) -> Iterator[TreeItem]:
+    """Return the items of a tree in a store, once no content of it is at a remote any more."""
+    run_to_end(bring_all_of(repository, entry_references(root)), repository.store)
+    return stored_items(repository.store, root)
 
 
 def stored_items(store: Store, root: Entry) -> Iterator[TreeItem]:

@@ -8,8 +8,11 @@ from heliosfs.clock import SECOND_NS
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import iso_time, json_reply
 from heliosfs.commands.verb import Request, answer
+from heliosfs.errors import HeliosError
+from heliosfs.remote.contents import make_whole
 from heliosfs.repo.backup import BackupResult, back_up
 from heliosfs.repo.backup_directory import check_outside, plain_path
+from heliosfs.repo.repository import Repository
 from heliosfs.steps import Steps, on_thread
 
 _LISTED_COUNT = 20
@@ -27,9 +30,28 @@ def backup(request: Request, options: Options) -> Steps[str]:
     repository = request.repository
     path = yield from on_thread(partial(plain_path, name))
     yield from on_thread(partial(check_outside, path, repository.path))
+    left = yield from _bring(repository, keeps_going="keep-going" in options)
     done = yield from back_up(repository, path, keeps_going="keep-going" in options)
+    done = done._replace(damaged=[*left, *done.damaged])
     text = json_reply(_document(path, done)) if "json" in options else _text(path, done)
     return answer(text, 1 if done.damaged else 0)
+
+
+def _bring(repository: Repository, *, keeps_going: bool) -> Steps[list[str]]:
+    """Bring what remotes have promised: a backup of places elsewhere would be none.
+
+    Return lines about what stays there, for `keeps_going`.  Raise HeliosError.
+    """
+    try:
+        yield from make_whole(repository)
+    except HeliosError as error:
+        if not keeps_going:
+            raise type(error)(
+                f"nothing was backed up, since contents are still at a remote: {error} "
+                "(--keep-going leaves them out)"
+            ) from error
+        return [f"contents that are still at a remote: {error}"]
+    return []
 
 
 def _text(path: str, done: BackupResult) -> str:

@@ -265,6 +265,17 @@ def make_whole(
     return brought
 
 
+def bring_all_of(repository: Repository, roots: Iterable[Reference]) -> Steps[Brought]:
+    """Bring what some objects reach; commits with all of their history.  See `Contents.bring`.
+
+    For work that will need all of it, and would else be begun again for one content after another.
+    """
+    contents = Contents(repository)
+    if repository.store.promises:
+        yield from contents.want(roots)
+    return (yield from contents.bring())
+
+
 def release(repository: Repository, remote: str) -> Steps[None]:
     """Forget what a remote has promised, all of which is here; otherwise raise Busy."""
     store, left = repository.store, 0

@@ -43,7 +43,7 @@ class Download:
     def __init__(
         self, repository: Repository, bucket: Bucket, remote: str, *, is_lazy: bool
     ) -> None:
-        self.commit_count = self.object_count = 0
+        self.commit_count = self.object_count = self.promised_count = 0
         self._repository = repository
         self._store = repository.store
         self._bases = LikelyBases()
@@ -142,6 +142,7 @@ class Download:
             self._packs.add(pack.name)
             self._rows.append(PackRows(*pack.name, [_promised_row(row) for row in rows]))
             self._row_count += len(rows)
+            self.promised_count += len(rows)
             if self._row_count >= _PROMISED_COUNT:
                 yield from self._keep_promises()
 

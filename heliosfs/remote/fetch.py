@@ -81,13 +81,15 @@ class FetchResult(NamedTuple):
     got_bytes: int
     damaged: list[DamagedRef]
     """Refs that stay as they were."""
+    promised_count: int
+    """Number of contents that stay at the remote until they are read."""
 
 
 class FetchCounts:
     """The numbers of what a fetch has brought."""
 
     def __init__(self) -> None:
-        self.commit_count = self.object_count = self.got_bytes = 0
+        self.commit_count = self.object_count = self.got_bytes = self.promised_count = 0
         self.has_git_dirs = False
 
     def take(self, run: Download, bulk: Bulk, lacking: dict[CommitId, CommitId]) -> Steps[None]:
@@ -98,7 +100,15 @@ class FetchCounts:
             self.commit_count += run.commit_count
             self.object_count += run.object_count
             self.got_bytes += run.got_bytes
+            self.promised_count += run.promised_count
             self.has_git_dirs = self.has_git_dirs or run.has_git_dirs
+
+    def result(
+        self, moved: list[MovedRef], gone: list[MovedRef], damaged: list[DamagedRef]
+    ) -> FetchResult:
+        """Return the results of the fetch."""
+        counts = self.commit_count, self.object_count, self.got_bytes
+        return FetchResult(moved, gone, *counts, damaged, self.promised_count)
 
 
 def fetch(
@@ -148,9 +158,7 @@ def fetch(
             bulk.close()
     if found.damaged:
         yield from on_thread(partial(check_written_format, bucket))
-    return FetchResult(
-        moved, gone, run.commit_count, run.object_count, run.got_bytes, found.damaged
-    )
+    return run.result(moved, gone, found.damaged)
 
 
 def _taken(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
-from heliosfs.errors import StoreError
+from heliosfs.errors import PromisedObject, StoreError
 from heliosfs.objects.ids import Kind, Oid, TreeId
 from heliosfs.objects.references import entry_references, references
 from heliosfs.objects.tree import Entry, decode_entry, entry_name
@@ -35,6 +36,12 @@ def lost_paths(repository: Repository) -> Iterator[LostPath]:
         yield from _below(repository, oid.hex()[:12], root, b"", seen)
 
 
+def _look_at(repository: Repository, oid: Oid, kind: Kind) -> None:
+    """Read a part of a file, unless a remote has it.  Raise StoreError."""
+    with suppress(PromisedObject):
+        repository.store.read(oid, kind)
+
+
 def _below(
     repository: Repository, commit: str, entry: Entry, path: bytes, seen: set[Oid]
 ) -> Iterator[LostPath]:
@@ -48,8 +55,11 @@ def _below(
             else:
                 data = repository.store.read(oid, kind)
                 for part_kind, part in references(kind, data):
-                    repository.store.read(part, part_kind)
+                    _look_at(repository, part, part_kind)
                 continue
+        except PromisedObject:
+            # It is not lost: a remote has it.
+            continue
         except StoreError:
             yield LostPath(commit, path)
             continue

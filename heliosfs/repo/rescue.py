@@ -67,6 +67,8 @@ class Rescue:
         store = LocalStore.open(self._new_fd, create=True)
         try:
             self._copy_objects(store)
+            for remote, packs in self.damaged.promises():
+                store.promises.add(remote, packs)
             self._mend(state)
             for key, value in state.items():
                 store.put(key, value)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import groupby
 
 from heliosfs.errors import CorruptObject, StoreError, StoreFormat
 from heliosfs.objects.ids import Oid
 from heliosfs.store.base import LISTED
-from heliosfs.store.directory import Directory, store_error
+from heliosfs.store.directory import Directory, store_error, store_errors
 from heliosfs.store.encoding.packs import Packs
 from heliosfs.store.journal.replay import remains
 from heliosfs.store.l2.environment import ALONE_KEYS, FILE, TOTALS_KEY
@@ -23,6 +24,8 @@ from heliosfs.store.l2.series import block_number, split_block
 from heliosfs.store.l2.totals import decode_totals
 from heliosfs.store.layout import VERSION, read_format, share_lock
 from heliosfs.store.pending import Pending
+from heliosfs.store.promisefile import StoredPromises
+from heliosfs.store.promises import PackRows, Promises
 from heliosfs.store.witness import Reached, check_batch, check_generation, read_witness
 
 
@@ -159,6 +162,23 @@ class DamagedStore:
                 yield found
         yield from self._journal_objects
 
+    def promises(self) -> list[tuple[str, list[PackRows]]]:
+        """Return what remotes have promised, as it is to be promised again, the newest last."""
+        with store_errors("cannot read the promises"):
+            promises = Promises(StoredPromises(self._directory), _leave)
+        self.lost += promises.damage
+        found = []
+        try:
+            for remote, group in groupby(promises, lambda each: each.remote):
+                packs = [
+                    PackRows(*name, [(each.oid, *each[4:]) for each in rows])
+                    for name, rows in groupby(group, lambda each: (each.pack, each.pack_size))
+                ]
+                found.append((remote, packs))
+        except CorruptObject as error:
+            self.lost.append(str(error))
+        return found[::-1]
+
     @property
     def packs(self) -> Packs:
         """The packs, for the objects of the journal that lie there."""
@@ -169,3 +189,7 @@ class DamagedStore:
         with suppress(OSError, StoreError):
             return self._directory.read(name)
         return None
+
+
+def _leave(*, has_promises: bool) -> None:
+    """Leave a damaged store as it is, whatever it has."""

@@ -480,11 +480,16 @@ class _Failures(suppress):
 
 
 def abandon(path: Path) -> None:
-    """Close what a process that ended has open below a path, but for what LMDB has mapped."""
+    """Close what a process that ended has open below a path, but for files that are mapped.
+
+    Of these, whoever has mapped them closes the descriptor, which could be that of another file by
+    then.
+    """
     for name in os.listdir("/proc/self/fd"):
         with suppress(OSError):
             target = os.readlink(f"/proc/self/fd/{name}")
-            if target.startswith(f"{path}/") and ".lmdb" not in target:
+            is_mapped = ".lmdb" in target or "/promises-" in target
+            if target.startswith(f"{path}/") and not is_mapped:
                 os.close(int(name))
 
 

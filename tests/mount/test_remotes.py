@@ -25,7 +25,7 @@ def _two(mounter: Mounter, tmp_path: Path) -> tuple[Mounted, Mounted]:
     one.commit("first")
     one.helios("remote", "add", "origin", url)
     one.helios("push")
-    one.helios("clone", "-q", url, str(tmp_path / "two"), cwd=tmp_path)
+    one.helios("clone", "-q", "--no-mount", url, str(tmp_path / "two"), cwd=tmp_path)
     return one, mounter(name="two")
 
 

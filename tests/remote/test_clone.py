@@ -50,7 +50,7 @@ def _said(capfd: pytest.CaptureFixture[str], *words: str) -> str:
 def test_a_clone_has_everything(
     url: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    said = _said(capfd, "clone", url, "copy")
+    said = _said(capfd, "clone", "--no-mount", url, "copy")
     assert said.startswith("2 commits, 4 objects from ")
     assert said.endswith(f"mount it with: helios mount {tmp_path}/copy\n")
     assert os.listdir(tmp_path / "copy") == [".helios"]
@@ -70,7 +70,7 @@ def test_a_clone_has_everything(
 
 def test_another_branch(url: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "copy").mkdir()
-    assert _said(capfd, "clone", "-q", "-b", "idea", url, "copy") == ""
+    assert _said(capfd, "clone", "--no-mount", "-q", "-b", "idea", url, "copy") == ""
     copy = ("-C", str(tmp_path / "copy"))
     assert _said(capfd, *copy, "branch") == "* idea\n"
 
@@ -88,7 +88,7 @@ def test_what_cannot_be_cloned_leaves_nothing(
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").write_bytes(b"")
     capfd.readouterr()
-    assert call("clone", *(url if word == "URL" else word for word in words)) == 1
+    assert call("clone", "--no-mount", *(url if word == "URL" else word for word in words)) == 1
     assert why in capfd.readouterr().err
     assert not (tmp_path / "copy").exists()
     assert os.listdir(tmp_path / "full") == ["file"]
@@ -105,7 +105,7 @@ def test_what_cannot_be_cloned_leaves_nothing(
 def test_options_of_git_are_refused_with_what_to_do(
     word: str, advice: str, url: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert call("clone", word, url, "copy") == 2
+    assert call("clone", "--no-mount", word, url, "copy") == 2
     assert advice in capfd.readouterr().err
     assert not (tmp_path / "copy").exists()
 
@@ -127,14 +127,14 @@ def test_a_damaged_remote_leaves_nothing(
     bucket = DirectoryBucket(str(tmp_path / "remote"))
     for each in list(bucket.list("trees/")):
         bucket.swap(each.key, b"x" * each.size, each.version)
-    assert call("clone", url, "copy") == 1
+    assert call("clone", "--no-mount", url, "copy") == 1
     assert "origin is damaged" in capfd.readouterr().err
     assert not (tmp_path / "copy").exists()
 
 
 def test_a_place_that_is_no_remote(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty").mkdir()
-    assert call("clone", f"file://{tmp_path}/empty", "copy") == 1
+    assert call("clone", "--no-mount", f"file://{tmp_path}/empty", "copy") == 1
     assert "is no remote" in capfd.readouterr().err
     assert not (tmp_path / "copy").exists()
 
@@ -145,7 +145,7 @@ def test_what_a_killed_clone_has_left_goes(
     left = tmp_path / "copy" / ".helios.new"
     left.mkdir(parents=True)
     (left / "store.lmdb").write_bytes(b"half")
-    assert _said(capfd, "clone", "-q", url, "copy") == ""
+    assert _said(capfd, "clone", "--no-mount", "-q", url, "copy") == ""
     assert os.listdir(tmp_path / "copy") == [".helios"]
 
 
@@ -157,7 +157,7 @@ def test_two_clones_do_not_share_a_directory(
     with prepared(str(copy)), new_store(str(copy)) as fd:
         os.close(os.open("written", os.O_CREAT | os.O_WRONLY, dir_fd=fd))
         capfd.readouterr()
-        assert call("clone", url, "copy") == 1
+        assert call("clone", "--no-mount", url, "copy") == 1
         assert "another process makes a workspace in" in capfd.readouterr().err
         assert os.listdir(fd) == ["written"]
     assert os.listdir(copy) == [".helios"]
@@ -168,9 +168,9 @@ def test_a_branch_that_is_damaged_there_is_told(
 ) -> None:
     bucket = DirectoryBucket(str(tmp_path / "remote"))
     bucket.swap("refs/heads/idea", b"{}", bucket.get("refs/heads/idea").version)
-    assert call("clone", "-q", url, "copy") == 1
+    assert call("clone", "--no-mount", "-q", url, "copy") == 1
     assert "helios: origin/idea is damaged there: " in capfd.readouterr().err
     assert _said(capfd, "-C", str(tmp_path / "copy"), "log", "--format=%s") == "second\nfirst\n"
-    assert call("clone", "-b", "idea", url, "other") == 1
+    assert call("clone", "--no-mount", "-b", "idea", url, "other") == 1
     assert "origin/idea is damaged there" in capfd.readouterr().err
     assert not (tmp_path / "other").exists()

@@ -20,6 +20,8 @@ from heliosfs.git.pack import Pack
 from heliosfs.git.process import Git
 from heliosfs.git.target import Target
 from heliosfs.mounttable import workspace_over
+from heliosfs.objects.ids import Kind
+from heliosfs.remote.contents import bring_all_of
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import Steps, on_thread
 
@@ -38,6 +40,8 @@ def export_steps(request: Request, options: Options, path: str | None) -> Steps[
         raise options.misuse("give a repository, as in 'export --to-git DIR'")
     repository = request.repository
     chosen = choose(repository, options.words)
+    heads = (repository.refs.branch(name).head for name in chosen)
+    yield from bring_all_of(repository, [(Kind.COMMIT, head) for head in heads if head])
     git, device = yield from _open(repository, path, chosen)
     is_outside = workspace_over(git.git_dir) is None
     try:

@@ -18,6 +18,8 @@ from heliosfs.git.received import ReceivedPush, RefUpdate
 from heliosfs.git.served import Served, ServedRefs
 from heliosfs.git.target import Target
 from heliosfs.mounttable import workspace_over
+from heliosfs.objects.ids import Kind
+from heliosfs.remote.contents import bring_all_of
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import Steps, on_thread
 
@@ -64,6 +66,9 @@ def upload_pack(request: Request, options: Options) -> Steps[str]:
         served = Served(repository, hash_name, target.has, pack.add)
         if want is not None:
             lines = yield from on_thread(partial(_read_lines, want))
+            heads = [branch.head for branch in repository.refs if branch.head is not None]
+            tips = [*heads, *repository.refs.tags.values()]
+            yield from bring_all_of(repository, [(Kind.COMMIT, each) for each in tips])
             yield from served.send([_git_id(line) for line in lines])
             reply = json_reply({"object_count": pack.count})
         else:

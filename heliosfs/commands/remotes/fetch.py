@@ -86,6 +86,7 @@ def _document(request: Request, remote: str, result: FetchResult) -> dict[str, o
         "commit_count": result.commit_count,
         "object_count": result.object_count,
         "got_bytes": result.got_bytes,
+        "promised_count": result.promised_count,
     }
 
 
@@ -110,6 +111,8 @@ def _text(request: Request, remote: str, result: FetchResult) -> str:
         return ""
     counts = f"{result.commit_count} commits, {result.object_count} objects, "
     told = f"{counts}{result.got_bytes} bytes received\n" if result.object_count else ""
+    if result.promised_count:
+        told += f"{result.promised_count} contents stay there until they are read\n"
     return f"From {request.repository.remotes.url(remote)}\n{''.join(lines)}{told}"
 
 

@@ -18,8 +18,10 @@ from heliosfs.commands.remotes.work import clear_work, push_work
 from heliosfs.commands.render import json_reply
 from heliosfs.commands.verb import Request, answer
 from heliosfs.errors import AlreadyExists, NotFound, UsageError
+from heliosfs.objects.ids import Kind
 from heliosfs.remote.bucket import Bucket
 from heliosfs.remote.buckets.opening import open_bucket
+from heliosfs.remote.contents import bring_all_of
 from heliosfs.remote.experiments import push_experiment
 from heliosfs.remote.push import NotFastForward, delete
 from heliosfs.remote.push import push as push_ref
@@ -70,6 +72,9 @@ def _push_one(
         kind = EXPERIMENTS if ref.kind == EXPERIMENTS else ""
         result = yield from delete(request.repository, bucket, remote, ref.there, kind)
         return RefOutcome(ref, result, "")
+    if not request.repository.remotes.refs(remote):
+        # Nothing is there, so that all of it will be read.
+        yield from bring_all_of(request.repository, [(Kind.COMMIT, ref.commit)])
     steps = push_ref(
         request.repository,
         bucket,
