@@ -167,6 +167,13 @@ CHECKOUT_TIMES = Key(
     "the modification time of files that a verb brings or replaces: now is that of the verb, after "
     "which builds look; commit is the one that they were committed with",
 )
+PREFETCH = Key(
+    "remotes.prefetch",
+    Size(0, 1024 * GIB),
+    GIB,
+    "bytes of contents that a mount reads from its remotes before anybody asks, where a clone has "
+    "left them: those of the commit that is checked out, small files first; 0B reads none",
+)
 
 COLOR = Key(
     "ui.color",
@@ -203,6 +210,7 @@ KEYS = (
     SNAPSHOT_TTL,
     GC_INTERVAL,
     CHECKOUT_TIMES,
+    PREFETCH,
     COLOR,
     PAGER,
 )

@@ -65,6 +65,8 @@ class Settings:
     snapshot_ttl_ns: int
     keeps_committed_times: bool
     """True if files that a verb replaces get the time at which they were committed."""
+    prefetch_bytes: int
+    """Most bytes of promised contents that a mount reads before anybody asks."""
 
     @classmethod
     def of(cls, entries: tuple[Setting, ...]) -> Settings:
@@ -86,6 +88,7 @@ class Settings:
             gc_interval_ns=_number(values, schema.GC_INTERVAL),
             snapshot_ttl_ns=_number(values, schema.SNAPSHOT_TTL),
             keeps_committed_times=values[schema.CHECKOUT_TIMES.path] == "commit",
+            prefetch_bytes=_number(values, schema.PREFETCH),
         )
 
     def find(self, path: str) -> Setting:

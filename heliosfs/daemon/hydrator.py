@@ -138,14 +138,18 @@ class Hydrator:
         counts.waiting += 1
         try:
             with self._kernel.waiting():
-                await self._wait(fetch, oid, pid)
+                await self.arrived(fetch, oid, pid)
         finally:
             counts.waiting -= 1
         failure = fetch.failure(oid)
         if failure is not None:
             raise failure
 
-    async def _wait(self, fetch: Fetch, oid: Oid, pid: int) -> None:
+    async def arrived(self, fetch: Fetch, oid: Oid, pid: int = 0) -> None:
+        """Wait until a range is in the store, or has failed.
+
+        Raise Unfetched if it does not come; Interrupted if the thread `pid` ends, or the mount.
+        """
         from heliosfs.remote.hydration import ARRIVAL_SECONDS
 
         until = trio.current_time() + ARRIVAL_SECONDS

@@ -148,7 +148,7 @@ def _serve(
         collector = Collector(repository, service.keeper, service.verbs.run_long)
         background = (
             service.keeper.run, service.trimmer.run, collector.run, watchers.run, kernel.run,
-            Indexer(repository).run, idle_cpus.run,
+            Indexer(repository).run, idle_cpus.run, service.prefetcher.run,
         )  # fmt: skip
         trio.run(_main, dispatcher, background, service, kernel, mounts, on_ready)
     finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from heliosfs.daemon.control_mounts import ControlMounts
 from heliosfs.daemon.control_pages import ControlPages
 from heliosfs.daemon.forgetter import Trimmer
@@ -13,6 +15,7 @@ from heliosfs.daemon.mount_requests import MountRequests
 from heliosfs.daemon.name_requests import NameRequests
 from heliosfs.daemon.node_requests import NodeRequests
 from heliosfs.daemon.open_requests import OpenRequests
+from heliosfs.daemon.prefetcher import Prefetcher
 from heliosfs.daemon.verbs import Verbs
 from heliosfs.daemon.watchers import Watchers
 from heliosfs.errors import StoreError
@@ -51,9 +54,11 @@ class Service:
         self.verbs = verbs = Verbs(repository, kernel, keeper, watchers)
         verbs.hydrator.on_failure = filesystem.dot.errors.note
         self._files = files
+        self.prefetcher = Prefetcher(repository, verbs.hydrator)
         if mounts is not None:
             mounts.on_split = self._leave_opens
-            verbs.follow(mounts.sweep)
+        if (ended := self._at_ends_of_verbs(mounts)) is not None:
+            verbs.follow(ended)
         pages = ControlPages(verbs, kernel, notices)
         self.handlers: dict[int, Handler] = {
             **NodeRequests(filesystem, files, keeper, kernel.barrier).handlers,
@@ -66,6 +71,21 @@ class Service:
             **MountRequests(filesystem, kernel, keeper).handlers,
         }
         """Handlers by opcode."""
+
+    def _at_ends_of_verbs(self, mounts: ControlMounts | None) -> Callable[[], None] | None:
+        """Return the function to call at the end of each turn of a verb; None for none."""
+        note = self.prefetcher.note
+        if not self.prefetcher.is_needed:
+            return mounts.sweep if mounts is not None else None
+        if mounts is None:
+            return note
+        sweep = mounts.sweep
+
+        def ended() -> None:
+            sweep()
+            note()
+
+        return ended
 
     def _leave_opens(self) -> None:
         self._files.leave_opens()

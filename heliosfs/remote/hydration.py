@@ -84,6 +84,11 @@ class Fetch:
         start, end = self.span
         return promise.pack == self.promise.pack and start <= promise.offset <= _end(promise) <= end
 
+    @property
+    def is_damaged(self) -> bool:
+        """Return True if the remote has something else, or nothing, in this place."""
+        return isinstance(self.error, CorruptObject | Lying | NoObject)
+
     def failure(self, oid: Oid) -> StoreError | None:
         """Return the error for who waits for a content of the range; None if it has come."""
         if self.refusal is not None or self.error is None:
@@ -210,7 +215,7 @@ class Hydration:
             if fetch.error is not None:
                 counts.failures += 1
                 # What is damaged at one place says nothing of the others.
-                if not isinstance(fetch.error, CorruptObject | Lying | NoObject):
+                if not fetch.is_damaged:
                     source.note_failure(str(fetch.error))
                 return
             counts.received_bytes += fetch.received_bytes

@@ -65,6 +65,8 @@ class HydrationCounts:
     objects: int = 0
     """Contents that came."""
     received_bytes: int = 0
+    prefetched_bytes: int = 0
+    """Bytes of them that were read before anybody asked."""
     waiting: int = 0
     """Requests of the kernel that wait for a content now."""
 

@@ -81,7 +81,9 @@ def fill(one: Mounted) -> None:
     one.helios("push")
 
 
-def copied(mounter: Mounter, path: Path, name: str = "two") -> Mounted:
+def copied(
+    mounter: Mounter, path: Path, name: str = "two", *, reads_ahead: bool = False
+) -> Mounted:
     """Return a workspace with the history of the remote, mounted, without contents."""
     directory = str(path / name)
     with prepared(directory), new_store(directory) as fd:
@@ -97,4 +99,6 @@ def copied(mounter: Mounter, path: Path, name: str = "two") -> Mounted:
             repository.close()
         finally:
             store.close()
+    if not reads_ahead:
+        (path / name / ".helios" / "helios.yaml").write_text("remotes:\n  prefetch: 0B\n")
     return mounter(name=name)

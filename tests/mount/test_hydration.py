@@ -314,3 +314,17 @@ def test_a_verb_without_a_mount(two: Mounted, link: Link) -> None:
     assert two.command("grep", "-c", "nothing that is there").returncode == 1
     two.mount()
     assert (two.path / "large").read_bytes() == LARGE
+
+
+def test_contents_are_read_ahead(link: Link, mounter: Mounter, tmp_path: Path) -> None:
+    fill(mounter(name="one"))
+    two = copied(mounter, tmp_path, reads_ahead=True)
+    total = COUNT * SIZE + len(LARGE) + (two.path / "run").stat().st_size
+    deadline = time.monotonic() + SECONDS
+    while f"hydration_prefetched_bytes: {total}\n" not in two.helios("stats"):
+        assert time.monotonic() < deadline, two.helios("stats")
+        time.sleep(0.2)
+    link.is_cut = True
+    assert (two.path / "large").read_bytes() == LARGE
+    assert two.command("grep", "-c", "nothing that is there").returncode == 1
+    _sound(two)

@@ -9,100 +9,15 @@ import pytest
 import trio
 
 from heliosfs.daemon import hydrator
-from heliosfs.daemon.barrier import Barrier
-from heliosfs.daemon.keeper import Keeper
-from heliosfs.daemon.kernel import Kernel
-from heliosfs.daemon.verbs import Verbs
-from heliosfs.daemon.watchers import Watchers
 from heliosfs.errors import Interrupted, PromisedObject, Unfetched
-from heliosfs.fuse.loop import RequestLoop
-from heliosfs.fuse.notices import Notices
-from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.remote.bucket import Unreachable
-from heliosfs.remote.buckets.memory import MemoryBucket
-from heliosfs.steps import ALONE, TURN, Steps
-from heliosfs.vfs.control import CommandChannel, ErrorLog, HookChannel
+from heliosfs.objects.ids import Kind
+from heliosfs.steps import Steps
+from heliosfs.vfs.control import ErrorLog, HookChannel
 from heliosfs.vfs.control_request import ControlRequest, LongRequest
-from tests.remote.machines import Machine
-from tests.remote.promised import LazyMachine, noise
+from tests.remote.hydrating import Mount, blob
 
 pytestmark = pytest.mark.trio
 SECONDS = 10
-_SIZE = 40_000
-_COUNT = 100
-
-
-class Mount:
-    """Verbs over a repository whose contents a bucket has, with a kernel that says nothing."""
-
-    def __init__(self) -> None:
-        self.bucket = MemoryBucket()
-        one, self.machine = Machine(self.bucket), LazyMachine(self.bucket)
-        for number in range(_COUNT):
-            one.files.write(b"%02d" % number, noise(number, _SIZE))
-        one.commit()
-        one.push()
-        self.machine.pull()
-        self.bucket.requests.clear()
-        repository = self.machine.repository
-        kernel = Kernel(RequestLoop(), Barrier("/", -1), Notices(-1))
-        keeper = Keeper(repository, kernel, lambda error: None)
-        self.verbs = Verbs(repository, kernel, keeper, Watchers(repository, "/", Notices(-1)))
-        self.hydrator = self.verbs.hydrator
-        self.hydrator.use(self.machine.hydration)
-        self.go_on = trio.Event()
-        self.attempts = 0
-
-    def hold_up(self) -> None:
-        """Let requests to the bucket wait for `go_on`."""
-        token = trio.lowlevel.current_trio_token()
-
-        def wait(method: str, key: str) -> None:
-            trio.from_thread.run(self.go_on.wait, trio_token=token)
-
-        self.bucket.before = wait
-
-    def cut(self) -> None:
-        def fail(method: str, key: str) -> None:
-            raise Unreachable("the server does not answer")
-
-        self.bucket.before = fail
-
-    def channel(self) -> CommandChannel:
-        machine = self.machine
-        return CommandChannel(ErrorLog(), machine.repository, lambda: machine.view, None, str)
-
-    def reads(self, *numbers: int, alone: bool = False) -> Callable[[], Steps[str]]:
-        """Steps that read contents, after they asked to be alone or before."""
-
-        def steps() -> Steps[str]:
-            self.attempts += 1
-            yield ALONE if alone else TURN
-            for number in numbers:
-                self.machine.store.read(_blob(number), Kind.BLOB)
-                yield TURN
-            return f"{self.attempts}\n"
-
-        return steps
-
-    async def run(self, request: ControlRequest, channel: CommandChannel | None = None) -> str:
-        channel = channel or self.channel()
-        with trio.fail_after(SECONDS):
-            await self.verbs.run(channel, [request])
-        return channel.read(1000).decode()
-
-    def short(self, *numbers: int) -> ControlRequest:
-        def run() -> str:
-            self.attempts += 1
-            for number in numbers:
-                self.machine.store.read(_blob(number), Kind.BLOB)
-            return f"{self.attempts}\n"
-
-        return ControlRequest(False, False, run)
-
-
-def _blob(number: int) -> Oid:
-    return object_id(Kind.BLOB, noise(number, _SIZE))
 
 
 def _reading(steps: Callable[[], Steps[str]]) -> ControlRequest:
@@ -215,7 +130,7 @@ async def test_a_hook_never_fails_for_it(monkeypatch: pytest.MonkeyPatch) -> Non
     channel = HookChannel(errors, machine.repository, lambda: machine.view, str)
 
     def run(*arguments: object) -> str:
-        return machine.store.read(_blob(3), Kind.BLOB).decode("latin-1")
+        return machine.store.read(blob(3), Kind.BLOB).decode("latin-1")
 
     monkeypatch.setattr("heliosfs.vfs.control.run", run)
     with trio.fail_after(SECONDS):
@@ -229,7 +144,7 @@ async def test_requests_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -
     mount = Mount()
     mount.hold_up()
     monkeypatch.setattr(hydrator, "WAITING_MAX", 3)
-    error = PromisedObject(_blob(3), "origin")
+    error = PromisedObject(blob(3), "origin")
     counts = mount.machine.hydration.counts
     async with trio.open_nursery() as nursery:
         for _ in range(3):
@@ -240,7 +155,7 @@ async def test_requests_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -
             await mount.hydrator.bring(error)
         mount.go_on.set()
     assert counts.waiting == 0
-    assert mount.machine.store.contains(_blob(3))
+    assert mount.machine.store.contains(blob(3))
     assert mount.bucket.requests == {"get": 1}
 
 
@@ -252,12 +167,12 @@ async def test_what_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     mount.hydrator.on_failure = told.append
     for number in (3, 60):
         with pytest.raises(Unfetched, match="does not answer"):
-            await mount.hydrator.bring(PromisedObject(_blob(number), "origin"))
+            await mount.hydrator.bring(PromisedObject(blob(number), "origin"))
     assert len(told) == 2
     mount.go_on.set()
     mount.machine.now += 1
-    await mount.hydrator.bring(PromisedObject(_blob(60), "origin"))
-    assert mount.machine.store.contains(_blob(60))
+    await mount.hydrator.bring(PromisedObject(blob(60), "origin"))
+    assert mount.machine.store.contains(blob(60))
 
 
 async def test_the_end_of_a_mount_ends_every_wait() -> None:
@@ -266,7 +181,7 @@ async def test_the_end_of_a_mount_ends_every_wait() -> None:
 
     async def wait() -> None:
         with pytest.raises(Interrupted, match="unmounted"):
-            await mount.hydrator.bring(PromisedObject(_blob(3), "origin"))
+            await mount.hydrator.bring(PromisedObject(blob(3), "origin"))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(wait)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sys
 
-from heliosfs.commands.measures.table import MEASURES, Measure
+from heliosfs.commands.measures.measure import Measure
+from heliosfs.commands.measures.table import MEASURES
 
 _INTRODUCTION = """\
 # Metrics

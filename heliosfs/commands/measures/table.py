@@ -7,41 +7,15 @@ Nothing in it is estimated; what was not measured yet has no value.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
 
 from heliosfs.clock import SECOND_NS
+from heliosfs.commands.measures.hydration import OF_HYDRATION
+from heliosfs.commands.measures.measure import Measure, Number, Sample
 from heliosfs.repo.gc.collect import GcResult, last_collected
 from heliosfs.repo.metrics import resident_bytes
 from heliosfs.repo.repository import Repository
-from heliosfs.store.base import StoreStats
-
-Number: TypeAlias = "int | float | None"
 
 _MIB = 1024**2
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Values from which the measures are taken, all of one moment."""
-
-    repository: Repository
-    store: StoreStats
-
-
-class Measure(NamedTuple):
-    """Measure: one line of `stats`."""
-
-    name: str
-    unit: str
-    """Unit: s, bytes, ratio or count."""
-    kind: str
-    """Kind for Prometheus: gauge or counter."""
-    exported: str
-    """Name in `.helios/metrics`, after `heliosfs_`; empty when another line tells it there."""
-    meaning: str
-    how: str
-    take: Callable[[Sample], Number]
 
 
 def sample(repository: Repository) -> Sample:
@@ -322,6 +296,7 @@ MEASURES = (
         "counted since the mount",
         lambda now: now.store.misses,
     ),
+    *OF_HYDRATION,
     Measure(
         "cache_bytes",
         "bytes",

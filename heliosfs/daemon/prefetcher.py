@@ -1,0 +1,170 @@
+"""Background task that reads promised contents of the commit that is checked out.
+
+It begins a while after the mount, and after each verb that shows another commit.  It never is in
+the way: one range of 1 MiB at a time, none while a request waits for a content, and after each a
+pause as long as it took, longer while requests come.  It ends when all is here, at the bound of
+`remotes.prefetch`, or when the disk becomes full; when the remote does not answer it tries again
+later, each time after a longer pause.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import trio
+
+from heliosfs.config.settings import Settings
+from heliosfs.daemon.driver import SLICE_NS
+from heliosfs.daemon.hydrator import Hydrator
+from heliosfs.errors import HeliosError, Interrupted, StoreFull, Unfetched
+from heliosfs.objects.ids import CommitId
+from heliosfs.pace import Pace
+from heliosfs.repo import keys
+from heliosfs.repo.repository import Repository
+from heliosfs.store.promisefile import Promise
+
+START_SECONDS = 5.0
+"""Time after the mount, or a verb, in which whoever looks around is not disturbed."""
+RETRY_MIN_SECONDS = 5.0
+RETRY_MAX_SECONDS = 300.0
+_WALK_PAUSE_SECONDS = 0.005
+_PAUSE_MIN_SECONDS = 0.02
+_BUSY_PAUSE_SECONDS = 0.2
+"""Pause after a range while requests come."""
+_TOGETHER_COUNT = 20_000
+"""Most promises that are gathered before they are read, so that memory is bounded."""
+_FREE_SHARE = 20
+"""Share of the disk, 1 in so many, that stays free."""
+
+log = logging.getLogger(__name__)
+
+
+class Prefetcher:
+    """Task that reads ahead; `note` tells it that a verb has ended."""
+
+    def __init__(self, repository: Repository, hydrator: Hydrator) -> None:
+        self._repository = repository
+        self._hydrator = hydrator
+        self._wanted = trio.Event()
+        self._seen: CommitId | None = None
+        """Commit whose contents were looked at last."""
+        self._spent_bytes = 0
+
+    @property
+    def is_needed(self) -> bool:
+        """Return True if there are contents to be read, or a fetch may leave some."""
+        store = self._repository.store
+        # Not by the remotes themselves, of which all refs would be read.
+        return bool(store.promises) or any(True for _ in store.scan(keys.REMOTE_LAZY))
+
+    def note(self) -> None:
+        """Wake the task if another commit is shown: 1 us."""
+        if self._repository.root.head != self._seen:
+            self._wanted.set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        self._repository.configuration.follow(self._configured)
+        self.note()
+        retry_seconds = RETRY_MIN_SECONDS
+        while True:
+            await self._wanted.wait()
+            await trio.sleep(START_SECONDS)
+            self._wanted = trio.Event()
+            head = self._repository.root.head
+            try:
+                await self._bring(head)
+                self._seen, retry_seconds = head, RETRY_MIN_SECONDS
+                # Another one may have been shown meanwhile.
+                self.note()
+            except Unfetched as error:
+                log.info("reading ahead goes on in %d s: %s", retry_seconds, error)
+                await trio.sleep(retry_seconds)
+                retry_seconds = min(2 * retry_seconds, RETRY_MAX_SECONDS)
+                self._wanted.set()
+            except Interrupted:
+                return
+            except HeliosError as error:
+                # Whoever needs the contents is told, too.
+                log.warning("contents are not read ahead: %s", error)
+                self._seen = head
+            except Exception:
+                log.exception("contents are not read ahead")
+                self._seen = head
+
+    def _configured(self, settings: Settings) -> None:
+        """Go on when the bound was raised."""
+        if settings.prefetch_bytes > self._spent_bytes:
+            self._seen = None
+            self.note()
+
+    async def _bring(self, head: CommitId | None) -> None:
+        """Read what is missing of a commit, class by class.  Raise HeliosError."""
+        from heliosfs.remote.prefetch import Worth, missing
+
+        repository = self._repository
+        if head is None or not repository.store.promises:
+            return
+        root = repository.history.read(head).root
+        for worth in Worth:
+            found: list[Promise] = []
+            slice_end_ns = time.monotonic_ns() + SLICE_NS
+            for each in missing(repository.store, root, worth):
+                if each is not None:
+                    found.append(each)
+                if len(found) >= _TOGETHER_COUNT:
+                    await self._read(found)
+                    found = []
+                elif time.monotonic_ns() >= slice_end_ns:
+                    if not self._may_go_on(head):
+                        return
+                    await trio.sleep(_WALK_PAUSE_SECONDS)
+                else:
+                    continue
+                slice_end_ns = time.monotonic_ns() + SLICE_NS
+            await self._read(found)
+            if not self._may_go_on(head):
+                return
+
+    async def _read(self, found: list[Promise]) -> None:
+        """Read promised contents, a range at a time.  Raise HeliosError."""
+        from heliosfs.remote.prefetch import ranges
+
+        head = self._repository.root.head
+        hydration = self._hydrator.hydration
+        for together in ranges(found):
+            while hydration.is_busy:
+                await trio.sleep(_PAUSE_MIN_SECONDS)
+            if not self._may_go_on(head):
+                return
+            # Some may have come since they were gathered.
+            rows = [each for each in together if not hydration.contains(each.oid)]
+            if not rows:
+                continue
+            count, began = Pace.request_count, trio.current_time()
+            fetch = hydration.read(rows[0], rows)
+            await self._hydrator.arrived(fetch, rows[0].oid)
+            self._spent_bytes += fetch.received_bytes
+            hydration.counts.prefetched_bytes += fetch.received_bytes
+            failure = fetch.failure(rows[0].oid)
+            # What is damaged at one place does not keep the rest from being read.
+            if failure is not None and not fetch.is_damaged:
+                raise failure
+            pause = max(trio.current_time() - began, _PAUSE_MIN_SECONDS)
+            if Pace.request_count != count:
+                pause = max(pause, _BUSY_PAUSE_SECONDS)
+            await trio.sleep(pause)
+
+    def _may_go_on(self, head: CommitId | None) -> bool:
+        """Return True unless another commit is shown, or enough was read.  StoreFull."""
+        settings = self._repository.configuration.settings
+        store = self._repository.store
+        disk = store.disk()
+        if disk.f_bavail * _FREE_SHARE < disk.f_blocks:
+            raise StoreFull(f"less than 1/{_FREE_SHARE} of the disk is free")
+        most = settings.max_size_bytes
+        if most and store.stats().file_bytes > most - most // 4:
+            raise StoreFull("the store is near to storage.max_size")
+        is_shown = self._repository.root.head == head
+        return is_shown and self._spent_bytes < settings.prefetch_bytes

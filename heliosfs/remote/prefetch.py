@@ -1,0 +1,92 @@
+"""The promised contents of a tree, in the order in which they are worth to be read ahead.
+
+First come the files that say what is ignored and how files are treated, without which neither a
+status nor a commit can be made; then small files, which are sources and manifests, and then larger
+ones.  What lies together in a pack is read together.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator, Sequence
+from enum import IntEnum
+
+from heliosfs.objects.blob import WHOLE_MAX
+from heliosfs.objects.ids import Oid, TreeId
+from heliosfs.objects.tree import Entry, decode_entry
+from heliosfs.store.base import Store
+from heliosfs.store.promisefile import Promise
+from heliosfs.trees.attributes import ATTRIBUTES_NAME
+from heliosfs.trees.files import read_parts
+from heliosfs.trees.ignore import GIT_IGNORE_NAME, IGNORE_NAME
+from heliosfs.trees.stored import read_entries
+
+SMALL_MAX_BYTES = 64 * 1024
+_RULES = (IGNORE_NAME, GIT_IGNORE_NAME, ATTRIBUTES_NAME)
+_TOGETHER_BYTES = 1024 * 1024
+"""Most bytes of a range: it is short, so that nobody waits long behind it."""
+_SKIPPED_BYTES = 64 * 1024
+"""Most bytes between two contents of a range that are read for nothing."""
+
+
+class Worth(IntEnum):
+    """The classes of contents, in the order in which they are read."""
+
+    RULES = 0
+    SMALL = 1
+    WHOLE = 2
+    LARGE = 3
+
+
+def missing(store: Store, root: Entry, worth: Worth) -> Iterator[Promise | None]:
+    """Yield the promises of a class below a root that are not here, and None for all other entries.
+
+    Raise StoreError.  30 us an entry.
+    """
+    pending = [TreeId(root.oid)] if root.is_dir else []
+    while pending:
+        for raw in read_entries(store, pending.pop()):
+            entry = decode_entry(raw)[0]
+            if entry.is_dir:
+                pending.append(TreeId(entry.oid))
+            if not entry.size or not stat.S_ISREG(entry.mode) or _worth_of(entry) is not worth:
+                yield None
+            elif worth is Worth.LARGE:
+                for part in read_parts(store, entry.oid)[2].values():
+                    yield _promise(store, part)
+            else:
+                yield _promise(store, entry.oid)
+
+
+def _worth_of(entry: Entry) -> Worth:
+    if entry.size > WHOLE_MAX:
+        return Worth.LARGE
+    if entry.name in _RULES:
+        return Worth.RULES
+    return Worth.SMALL if entry.size <= SMALL_MAX_BYTES else Worth.WHOLE
+
+
+def _promise(store: Store, oid: Oid) -> Promise | None:
+    promise = store.promises.find(oid)
+    return promise if promise is not None and not store.contains(oid) else None
+
+
+def ranges(found: Sequence[Promise]) -> Iterator[list[Promise]]:
+    """Yield promises in ranges of their packs, each of which is one request."""
+    rows: list[Promise] = []
+    for each in sorted(set(found), key=lambda each: (each.remote, each.pack, each.offset)):
+        if rows and not _is_near(rows, each):
+            yield rows
+            rows = []
+        rows.append(each)
+    if rows:
+        yield rows
+
+
+def _is_near(rows: list[Promise], each: Promise) -> bool:
+    first, last = rows[0], rows[-1]
+    if (each.remote, each.pack) != (last.remote, last.pack):
+        return False
+    gap = each.offset - last.offset - last.stored_bytes
+    length = each.offset + each.stored_bytes - first.offset
+    return gap <= _SKIPPED_BYTES and length <= _TOGETHER_BYTES

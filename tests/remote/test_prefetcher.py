@@ -1,0 +1,192 @@
+"""Reading ahead in a mount: what comes first, what bounds it, and that it is never in the way."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from heliosfs.daemon import prefetcher
+from heliosfs.daemon.prefetcher import Prefetcher
+from heliosfs.errors import StoreFull
+from heliosfs.objects.blob import PART_BYTES
+from heliosfs.objects.ids import Kind, Oid, object_id
+from heliosfs.remote.bucket import Unreachable
+from heliosfs.remote.buckets.memory import MemoryBucket
+from heliosfs.remote.prefetch import Worth, missing, ranges
+from heliosfs.store.promisefile import Promise
+from tests.remote.hydrating import Mount
+from tests.remote.machines import Machine
+from tests.remote.promised import LazyMachine, noise
+
+pytestmark = pytest.mark.trio
+SECONDS = 20
+_LARGE = noise(3, 12 * PART_BYTES)
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("START_SECONDS", "_PAUSE_MIN_SECONDS", "_BUSY_PAUSE_SECONDS"):
+        monkeypatch.setattr(prefetcher, name, 0.001)
+    monkeypatch.setattr(prefetcher, "RETRY_MIN_SECONDS", 0.01)
+
+
+def _lazy(bucket: MemoryBucket) -> LazyMachine:
+    """Return a machine without the contents of a tree of files of all classes."""
+    one, two = Machine(bucket), LazyMachine(bucket)
+    one.files.write(b"a/large", _LARGE)
+    one.files.write(b"b/whole", noise(2, 200_000))
+    one.files.write(b"c/small", noise(1, 30_000))
+    one.files.write(b"d/.heliosignore", b"*.o\n" + b"#\n" * 40_000)
+    one.commit()
+    one.push()
+    two.pull()
+    return two
+
+
+def _names(machine: LazyMachine, worth: Worth) -> list[int]:
+    """Sizes of the missing contents of a class."""
+    head = machine.view.head
+    assert head is not None
+    root = machine.repository.history.read(head).root
+    return [each.size for each in missing(machine.store, root, worth) if each is not None]
+
+
+async def test_classes_of_contents() -> None:
+    machine = _lazy(MemoryBucket())
+    assert _names(machine, Worth.RULES) == [80_004]
+    assert _names(machine, Worth.SMALL) == [30_000]
+    assert _names(machine, Worth.WHOLE) == [200_000]
+    assert _names(machine, Worth.LARGE) == [PART_BYTES] * 12
+    machine.store.add(object_id(Kind.BLOB, noise(1, 30_000)), Kind.BLOB, noise(1, 30_000))
+    assert _names(machine, Worth.SMALL) == []
+
+
+async def test_what_lies_together_is_one_range() -> None:
+    def promise(pack: bytes, offset: int, stored: int) -> Promise:
+        return Promise(
+            Oid(pack * 31 + bytes([offset % 251])), "r", pack, 1 << 30, 0, 9, stored, offset
+        )
+
+    rows = [
+        promise(b"a", 500_000, 100_000),
+        promise(b"a", 0, 100_000),
+        promise(b"a", 164_000, 100_000),
+        promise(b"b", 164_000, 100_000),
+        promise(b"b", 264_000, 3_000_000),
+        promise(b"a", 0, 100_000),
+    ]
+    found = [[(each.pack, each.offset) for each in group] for group in ranges(rows)]
+    assert found == [
+        [(b"a", 0), (b"a", 164_000)],
+        [(b"a", 500_000)],
+        [(b"b", 164_000)],
+        [(b"b", 264_000)],
+    ]
+
+
+class _Reading:
+    """A mount whose contents are read ahead."""
+
+    def __init__(self, count: int) -> None:
+        self.mount = Mount(count)
+        self.machine = self.mount.machine
+        self.task = Prefetcher(self.machine.repository, self.mount.hydrator)
+
+    def bound(self, size: str) -> None:
+        self.machine.repository.configuration.set("remotes.prefetch", size)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.task.run)
+            with trio.fail_after(SECONDS):
+                yield
+            nursery.cancel_scope.cancel()
+
+    async def until(self, check: Callable[[], bool]) -> None:
+        while not check():
+            await trio.sleep(0.005)
+
+    @property
+    def here(self) -> int:
+        return sum(map(self.machine.store.contains, self.mount.blobs))
+
+
+async def test_everything_comes_and_then_nothing_is_asked() -> None:
+    reading = _Reading(100)
+    async with reading.running():
+        await reading.until(lambda: reading.here == 100)
+        counts = reading.machine.hydration.counts
+        await reading.until(lambda: counts.prefetched_bytes == 100 * 40_000)
+        # 4 MB in ranges of 1 MiB.
+        assert reading.mount.bucket.requests == {"get": 4}
+        reading.task.note()
+        await trio.sleep(0.05)
+        assert reading.mount.bucket.requests == {"get": 4}
+
+
+async def test_it_ends_at_its_bound_and_goes_on_when_that_is_raised() -> None:
+    reading = _Reading(100)
+    reading.bound("1MB")
+    async with reading.running():
+        await reading.until(lambda: reading.here > 0)
+        await trio.sleep(0.1)
+        assert reading.here == 26 * 2
+        reading.bound("1GB")
+        await reading.until(lambda: reading.here == 100)
+    reading = _Reading(30)
+    reading.bound("0B")
+    async with reading.running():
+        await trio.sleep(0.05)
+        assert not reading.mount.bucket.requests
+
+
+async def test_a_remote_that_is_away_is_asked_again_later() -> None:
+    reading = _Reading(30)
+    failures = threading.Semaphore(3)
+
+    def fail(method: str, key: str) -> None:
+        if failures.acquire(blocking=False):
+            raise Unreachable("the server does not answer")
+
+    reading.mount.bucket.before = fail
+    async with reading.running():
+        while reading.here < 30:
+            reading.machine.now += 10
+            await trio.sleep(0.005)
+    assert reading.machine.hydration.counts.failures == 3
+
+
+async def test_nothing_is_read_ahead_while_somebody_waits() -> None:
+    reading = _Reading(100)
+    mount = reading.mount
+    mount.hold_up()
+    fetch = reading.machine.hydration.begin(mount.blobs[90])
+    assert fetch is not None
+    async with reading.running():
+        await trio.sleep(0.1)
+        assert mount.bucket.requests == {"get": 1}
+        mount.go_on.set()
+        await reading.until(lambda: reading.here == 100)
+
+
+async def test_a_disk_that_becomes_full_ends_it(caplog: pytest.LogCaptureFixture) -> None:
+    reading = _Reading(30)
+
+    def full() -> None:
+        raise StoreFull("no space is left")
+
+    reading.machine.store.publish = full  # type: ignore[method-assign]
+    async with reading.running():
+        await reading.until(lambda: "contents are not read ahead: no space" in caplog.text)
+
+
+async def test_a_store_without_promises_needs_no_task() -> None:
+    reading = _Reading(30)
+    assert reading.task.is_needed
+    other = Machine(MemoryBucket())
+    assert not Prefetcher(other.repository, reading.mount.hydrator).is_needed
