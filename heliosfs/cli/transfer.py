@@ -84,16 +84,19 @@ def _run_here(
     line: ProgressLine,
 ) -> str:
     from heliosfs.commands.verb import Request
+    from heliosfs.remote.repetition import repeated
     from heliosfs.repo.beneath import Beneath
     from heliosfs.steps import run_to_end
 
-    request = Request(repository, repository.root, place.below)
+    def attempt() -> str:
+        request = Request(repository, repository.root, place.below)
+        steps = _steps(request, place, name, options, paths, line)
+        return run_to_end(steps, repository.store, line.tell)
+
     fd = os.open(place.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     repository.beneath = Beneath(fd, place.root)
     try:
-        return run_to_end(
-            _steps(request, place, name, options, paths, line), repository.store, line.tell
-        )
+        return repeated(repository, attempt, line.tell)
     finally:
         repository.beneath = None
         os.close(fd)

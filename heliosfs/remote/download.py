@@ -33,7 +33,7 @@ _WRITTEN_BYTES = 8 * 1024 * 1024
 _UNWRITTEN_COUNT = 100_000
 """Objects that are written in one go, however small they are."""
 _ANNOUNCED_COUNT = 500
-_PROMISED_COUNT = 500_000
+_PROMISED_COUNT = 200_000
 """Rows from which those that were noted are written."""
 
 

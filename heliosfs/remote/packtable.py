@@ -131,7 +131,10 @@ def read_table(shown: str, data: bytes, counts_at: int, at: int) -> tuple[PackTa
     for index, named in table.indexed():
         if index.size > INDEX_MAX or index.size != len(INDEX_HEAD) + _rows_bytes(named):
             raise CorruptObject(f"{shown} of the remote has an index of impossible size")
-    end = rows_at + _rows_bytes(table.beside())
+    rows_bytes = _rows_bytes(table.beside())
+    end = rows_at + rows_bytes
+    if rows_bytes > INLINE_MAX:
+        raise CorruptObject(f"{shown} of the remote has more rows than {INLINE_MAX} bytes hold")
     if end > len(data):
         raise CorruptObject(f"{shown} of the remote ends within its rows")
     return table._replace(rows=data[rows_at:end]), end

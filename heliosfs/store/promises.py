@@ -31,7 +31,9 @@ from heliosfs.store.promisefile import Promise, PromiseFile, PromiseFiles, Row, 
 
 _NAME = re.compile(r"promises-(\d+)(\.new)?")
 _FILES_MAX = 8
-"""Number of files from which those of a remote become one."""
+"""Number of files of a remote from which small ones become one."""
+_MERGED_ROWS = 500_000
+"""Most rows of such a file: they are held in memory meanwhile, 300 bytes each."""
 
 
 class PackRows(NamedTuple):
@@ -192,10 +194,12 @@ class Promises:
             self._note_end()
 
     def settle(self, remote: str) -> None:
-        """Let the files of a remote become one if they are many.  Any thread.  StoreError."""
+        """Let small files of a remote become one if there are many.  Any thread.  StoreError."""
         with self._writing:
-            if len(self._of(remote)) > _FILES_MAX:
-                self._replace(self._of(remote), lambda file, number: True)
+            files = self._of(remote)
+            if len(files) > _FILES_MAX:
+                for run in _runs(files):
+                    self._replace(run, lambda file, number: True)
 
     def _note_end(self) -> None:
         if not self._files and not self.damage:
@@ -213,11 +217,9 @@ class Promises:
         """
         with self._writing:
             before = len(self)
-            for remote in self.remotes:
-                files = [each for each in self._of(remote) if marks.covers(each)]
-                if not all(map(marks.has_all, files)):
-                    # All together: the newest of them tells where an object lies.
-                    self._replace(files, marks.has)
+            for file in self._files:
+                if marks.covers(file) and not marks.has_all(file):
+                    self._replace([file], marks.has)
             if before:
                 self._note_end()
             return before - len(self)
@@ -333,6 +335,19 @@ class PromiseMarks:
     def has_all(self, file: PromiseFile) -> bool:
         """Return True if all rows of a file stay."""
         return self.keeps_all or 0 not in self._marks[file]
+
+
+def _runs(files: Sequence[PromiseFile]) -> Iterator[list[PromiseFile]]:
+    """Yield files that are next to each other by age, and small in all; two of them, or more."""
+    run: list[PromiseFile] = []
+    for file in files:
+        if sum(each.count for each in run) + file.count > _MERGED_ROWS:
+            if len(run) > 1:
+                yield run
+            run = []
+        run.append(file)
+    if len(run) > 1:
+        yield run
 
 
 def _order_of(

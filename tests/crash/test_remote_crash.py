@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from heliosfs.objects.ids import CommitId
-from heliosfs.remote import packfile
+from heliosfs.remote import contents, packfile, upload
 from heliosfs.remote.bucket import Got, StoredObject
 from heliosfs.remote.buckets.shared_directory import DirectoryBucket
+from heliosfs.remote.contents import make_whole
 from heliosfs.remote.fetch import fetch
 from heliosfs.remote.push import push
 from heliosfs.repo.check import check_store
@@ -212,3 +213,88 @@ def test_a_process_that_dies_in_a_fetch(place: _Place) -> None:
         if code == 0:
             break
     assert count > 6
+
+
+def _leave_contents(place: _Place) -> None:
+    """Let the other workspace fetch without contents."""
+    opened = place.open("two")
+    with opened.repository.transaction:
+        opened.repository.remotes.notes.leave_contents("origin", is_lazy=True)
+    opened.close()
+
+
+def _pushed(place: _Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Push everything, no content with the trees."""
+    monkeypatch.setattr(upload, "SMALL_BYTES", 0)
+    opened = place.open("one")
+    run_to_end(place.pushing(opened, DirectoryBucket(place.bucket)), opened.store)
+    opened.close()
+    _leave_contents(place)
+
+
+def test_a_process_that_dies_in_a_lazy_fetch(
+    place: _Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _pushed(place, monkeypatch)
+    for count in range(1, 100):
+        copy = place.copied(f"lazy-{count}")
+
+        def work(copy: _Place = copy, count: int = count) -> None:
+            opened = copy.open("two")
+            bucket = DirectoryBucket(copy.bucket)
+            _drive(fetch(opened.repository, bucket, "origin"), count)
+            os._exit(0)
+
+        code = _in_child(work)
+        assert code in (0, DIED)
+        opened = copy.open("two")
+        _check(opened)
+        found = opened.repository.remotes.find("origin/main")
+        assert found in (None, place.head)
+        assert code == DIED or found == place.head
+        opened.close()
+        assert _read(copy) == place.head
+        opened = copy.open("two")
+        checked = run_to_end(check_store(opened.repository), opened.store)
+        assert (checked.problems, checked.promised) == ([], 4)
+        assert len({each.oid for each in opened.store.promises}) == 4
+        opened.close()
+        shutil.rmtree(copy.path)
+        if code == 0:
+            break
+    assert count > 6
+
+
+def test_contents_are_brought_by_one_process_after_another(
+    place: _Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is killed after a piece of work more; what came stays, and the next ones go on."""
+    _pushed(place, monkeypatch)
+    assert _read(place) == place.head
+    monkeypatch.setattr(contents, "READERS", 1)
+    monkeypatch.setattr(contents, "_WAITING_BYTES", 0)
+    left: list[int] = []
+    is_whole = False
+
+    def work() -> None:
+        opened = place.open("two")
+        bucket = DirectoryBucket(place.bucket)
+        # One range is read and written before it dies.
+        _drive(make_whole(opened.repository, lambda url: bucket), 4)
+        os._exit(0)
+
+    for _ in range(20):
+        code = _in_child(work)
+        assert code in (0, DIED)
+        opened = place.open("two")
+        checked = run_to_end(check_store(opened.repository), opened.store)
+        assert checked.problems == []
+        left.append(checked.promised)
+        is_whole = not opened.store.promises
+        opened.close()
+        if code == 0:
+            break
+    assert left == sorted(left, reverse=True)
+    assert len(set(left)) > 2 and left[-1] == 0
+    assert is_whole
+    assert (place.path / "two" / "format").read_text().endswith("version 3\n")

@@ -226,3 +226,14 @@ def test_words_of_git_have_answers(
 ) -> None:
     assert call("clone", word, "file:///nowhere", "copy") == 2
     assert advice in capfd.readouterr().err
+
+
+def test_a_check_of_an_import_reads_contents(
+    copy: Path, said: Callable[..., str], tmp_path: Path
+) -> None:
+    said("-C", str(copy), "export", "--to-git", str(tmp_path / "git"))
+    said("clone", "--no-mount", f"file://{tmp_path}/remote", "again")
+    here = ("-C", str(tmp_path / "again"))
+    said(*here, "import", "--from-git", str(tmp_path / "git"), "--as", "copy")
+    assert _promised(tmp_path / "again", said) <= 12
+    said(*here, "import", "--verify", str(tmp_path / "git"))

@@ -102,17 +102,32 @@ def test_what_is_promised_after_the_marks_stays() -> None:
     marks = promises.marks()
     assert marks.mark(_oid(7))
     promises.add("origin", [_pack(3, [7, 8, 20])])
-    assert promises.drop(marks) == 19
+    assert promises.drop(marks) == 18
     for known in (promises, _promises(files)):
         assert {each.oid for each in known} == {_oid(7), _oid(8), _oid(20)}
         # That of the newest pack, though the others were written later.
         found = known.find(_oid(7))
         assert found is not None and found.pack == bytes([3]) * 32
     # A file that was replaced since the marks were made is left alone.
-    promises.settle("origin")
     stale = promises.marks()
     _drop(promises, 7, 8)
-    assert promises.drop(stale) == 0
+    promises.drop(stale)
+    assert {each.oid for each in promises} == {_oid(7), _oid(8)}
+
+
+def test_large_files_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what fits into memory together becomes one; the newest promise counts all the same."""
+    monkeypatch.setattr("heliosfs.store.promises._MERGED_ROWS", 25)
+    files = MemoryPromises()
+    promises = _promises(files)
+    for name in range(1, 41):
+        promises.add("origin", [_pack(name, range(5 * name, 5 * name + 10))])
+        promises.settle("origin")
+    assert len(files.names()) <= 20
+    for known in (promises, _promises(files)):
+        for number in range(10, 200):
+            found = known.find(_oid(number))
+            assert found is not None and found.pack == bytes([number // 5]) * 32
 
 
 def test_what_is_taken_back_is_gone(tmp_path: Path) -> None:
