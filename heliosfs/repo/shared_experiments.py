@@ -198,6 +198,15 @@ class FarExperiment(NamedTuple):
         """Name that it has here, such as `origin/formula`."""
         return f"{self.remote}/{self.there}"
 
+    @property
+    def branch(self) -> str | None:
+        """Name of its branch here, such as `origin/formula`; None if that was deleted."""
+        return f"{self.remote}/{self.record.branch}" if self.record.branch else None
+
+    def texts_of(self, oid: CommitId) -> dict[str, str]:
+        """Return the scores of a commit as they were written, by metric."""
+        return {metric: each.text for metric, each in self.record.scores.get(oid, {}).items()}
+
 
 def far_experiments(core: Core) -> Iterator[FarExperiment]:
     """Yield the experiments of all remotes.  CorruptObject, MissingObject."""

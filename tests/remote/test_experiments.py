@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,8 +14,13 @@ from heliosfs.clock import FixedClock
 from heliosfs.commands.verb import exit_code_of
 from heliosfs.errors import AlreadyExists, CorruptObject, NotFound, Stale
 from heliosfs.objects.commit import Commit
+from heliosfs.remote.buckets.memory import MemoryBucket
+from heliosfs.remote.experiments import push_experiment
+from heliosfs.remote.layout import settle_format
 from heliosfs.repo.remotes import EXPERIMENTS, HEADS
 from heliosfs.repo.shared_experiments import RECORD_MAX_BYTES, decode_shared, find_far
+from heliosfs.steps import run_to_end
+from tests.remote.machines import Machine
 from tests.tree_builder import Stage
 
 
@@ -268,6 +275,16 @@ def test_fields_of_a_later_version_stay(pair: Pair) -> None:
     assert len(document) < RECORD_MAX_BYTES
 
 
+def test_the_report_shows_those_of_remotes(pair: Pair) -> None:
+    one, other = pair
+    one.run("push", "--all")
+    other.run("fetch")
+    page = other.run("report")
+    assert '"name":"origin/idea","state":"running","branch":"origin/idea"' in page
+    assert '"parameters":{"model":"small"}' in page
+    assert page.count('"seconds":"') == one.run("report").count('"seconds":"') == 3
+
+
 def test_a_clone_has_the_experiments(pair: Pair) -> None:
     one, _ = pair
     one.run("push", "--all")
@@ -275,3 +292,94 @@ def test_a_clone_has_the_experiments(pair: Pair) -> None:
     fresh.run("remote", "add", one.run("remote", "get-url").strip())
     fresh.run("fetch", "-q")
     assert shown(fresh, "origin/idea")["best"] == shown(one, "idea")["best"]
+
+
+class Cut(BaseException):
+    """The process ends here."""
+
+
+def machines_with_an_idea() -> tuple[MemoryBucket, Machine, Machine]:
+    """Two machines that go on with one experiment, which the bucket has."""
+    bucket = MemoryBucket()
+    settle_format(bucket)
+    one, other = Machine(bucket), Machine(bucket)
+    one.commit("first", a=b"1\n")
+    one.run("experiment", "start", "idea")
+    variant(one, 0, "score=0")
+    sent(one)
+    other.fetch()
+    other.run("experiment", "resume", "origin/idea")
+    other.clock.time_ns += 10**12
+    return bucket, one, other
+
+
+def sent(machine: Machine) -> None:
+    repository = machine.repository
+    experiment = repository.experiments.get("idea")
+    steps = push_experiment(repository, machine.bucket, "origin", experiment, "idea")
+    run_to_end(steps, machine.store)
+
+
+def scores_there(machine: Machine) -> dict[str, object]:
+    machine.fetch()
+    document = json.loads(machine.run("experiment", "show", "--json", "origin/idea"))
+    return {each["subject"]: each["scores"] for each in document["commits"]}
+
+
+class AtRequest:
+    """A hook of a bucket that does something at one request, and counts all."""
+
+    def __init__(self, number: int, call: Callable[[], None]) -> None:
+        self.left = number
+        self._call = call
+
+    def __call__(self, method: str, key: str) -> None:
+        self.left -= 1
+        if not self.left:
+            self._call()
+
+
+def cut() -> None:
+    raise Cut
+
+
+@pytest.mark.parametrize("hook", ["before", "after"])
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_push_that_is_cut_at_any_request_is_repeated(number: int, hook: str) -> None:
+    """A fetch in between finds the old record, or the new one, and all of its commits."""
+    bucket, one, other = machines_with_an_idea()
+    variant(one, 1, "score=1")
+    setattr(bucket, hook, AtRequest(number, cut))
+    # The answer to the last request, that there is no such object, cannot be lost.
+    with pytest.raises(Cut) if (number, hook) != (3, "after") else nullcontext():
+        sent(one)
+    bucket.before = bucket.after = None
+    assert set(scores_there(other)) in ({"variant 0"}, {"variant 0", "variant 1"})
+    other.check()
+    one.crash()
+    sent(one)
+    assert scores_there(other) == {"variant 0": {"score": "0"}, "variant 1": {"score": "1"}}
+    other.check()
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_two_machines_that_push_at_once_lose_nothing(number: int) -> None:
+    """The other one pushes before each request of the first one, in turn."""
+    bucket, one, other = machines_with_an_idea()
+    variant(one, 1, "score=1")
+    variant(other, 2, "score=2")
+    other.run("experiment", "record", "--commit", "idea~1", "score=3", branch="idea")
+    hook = AtRequest(number, lambda: sent(other))
+    bucket.before = hook
+    sent(one)
+    bucket.before = None
+    assert hook.left < 0
+    found = scores_there(one)
+    assert found == {
+        "variant 0": {"score": "3"},
+        "variant 1": {"score": "1"},
+        "variant 2": {"score": "2"},
+    }
+    assert scores_there(other) == found
+    one.check()
+    other.check()

@@ -77,11 +77,7 @@ def summarize_far(repository: Repository, far: FarExperiment, by: str | None = N
     """Gather an experiment of a remote, as `summarize` does one from here."""
     record, history = far.record, repository.history
     commits = [oid for oid in record.commits if oid in history]
-    scores: dict[CommitId, Scores] = {
-        oid: {metric: measured.text for metric, measured in record.scores[oid].items()}
-        for oid in commits
-        if record.scores.get(oid)
-    }
+    scores: dict[CommitId, Scores] = {oid: found for oid in commits if (found := far.texts_of(oid))}
     seen = repository.remotes.tracked(far.remote, HEADS, record.branch or "")
     place = (f"{far.remote}/{record.branch}", seen.commit) if seen else (None, record.tip)
     return _summary(as_experiment(far), commits, scores, by, place)

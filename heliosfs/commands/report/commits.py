@@ -14,6 +14,7 @@ from heliosfs.objects.ids import CommitId
 from heliosfs.repo.experiments import Experiment
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.scores import ScoredCommit, Scores, best_of, main_metric, value_of
+from heliosfs.repo.shared_experiments import FarExperiment, as_experiment, far_experiments
 from heliosfs.steps import TURN, Steps
 
 COMMITS_MAX = 20_000
@@ -40,9 +41,11 @@ class Row(NamedTuple):
 
 @dataclass(slots=True)
 class ListedExperiment:
-    """Experiment, and those of its commits that still exist."""
+    """Experiment of this repository or of a remote, and those of its commits that still exist."""
 
     experiment: Experiment
+    far: FarExperiment | None = None
+    """Record at the remote, if it is one of a remote."""
     commits: list[CommitId] = field(default_factory=list)
 
 
@@ -55,12 +58,16 @@ class ReportData:
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
         self.experiments = [ListedExperiment(each) for each in repository.experiments]
+        for far in far_experiments(repository):
+            self.experiments.append(ListedExperiment(as_experiment(far), far))
         self.experiments.sort(key=lambda own: own.experiment.started_ns)
         self.refs: list[tuple[str, str, CommitId | None]] = [
             *(("branch", each.name, each.head) for each in repository.refs),
             *(("tag", name, oid) for name, oid in sorted(repository.refs.tags.items())),
         ]
         self._scored = repository.experiments.scored()
+        self._far_scores: dict[CommitId, dict[str, str]] = {}
+        """Scores that remotes have of commits, beside those from here."""
         self._heads = [oid for _, _, oid in self.refs if oid is not None]
         self._heads += [own.experiment.base for own in self.experiments]
         if repository.root.head is not None:
@@ -73,7 +80,9 @@ class ReportData:
         """Read the commits."""
         known = self._repository.experiments
         for own in self.experiments:
-            for oid in known.commits(own.experiment):
+            for oid in own.far.record.commits if own.far else known.commits(own.experiment):
+                if own.far is not None:
+                    self._far_scores.setdefault(oid, {}).update(own.far.texts_of(oid))
                 if self._read(oid) is not None:
                     own.commits.append(oid)
                 yield TURN
@@ -130,6 +139,11 @@ class ReportData:
             pending = list(self.rows[heapq.heappop(ready)[1]].parents)
             is_parent = True
 
+    def _scores_of(self, oid: CommitId) -> Scores:
+        own = self._repository.experiments.scores(oid) if oid in self._scored else {}
+        far = self._far_scores.get(oid)
+        return {**far, **own} if far else own
+
     def _read(self, oid: CommitId, *, is_listed: bool = False) -> Row | None:
         """Read a commit; None if it was removed.  30 us if it is known to be listed."""
         if oid in self.rows:
@@ -147,6 +161,6 @@ class ReportData:
             heading.parents,
             heading.subject[:_SUBJECT_MAX_CHARACTERS],
             text_of(heading.author),
-            self._repository.experiments.scores(oid) if oid in self._scored else {},
+            self._scores_of(oid),
         )
         return row

@@ -9,12 +9,11 @@ import json
 
 from heliosfs.clock import SECOND_NS
 from heliosfs.commands.options import Options
-from heliosfs.commands.report.commits import ReportData, Row
+from heliosfs.commands.report.commits import ListedExperiment, ReportData, Row
 from heliosfs.commands.report.details import DetailChunks
 from heliosfs.commands.report.template import PAGE_BEGIN, PAGE_END
 from heliosfs.commands.verb import Request
 from heliosfs.objects.ids import CommitId
-from heliosfs.repo.experiments import Experiment
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import TURN, Steps
 
@@ -72,7 +71,7 @@ def _encode(
             for kind, name, oid in gathered.refs
         ],
         "experiments": [
-            _experiment(repository, own.experiment)
+            _experiment(repository, own)
             | {"own": [places[oid] for oid in own.commits if oid in places]}
             for own in gathered.experiments
         ],
@@ -92,12 +91,12 @@ def _encode(
     return [*parts, "]}"]
 
 
-def _experiment(repository: Repository, each: Experiment) -> dict[str, object]:
-    branch = repository.refs.of_slot(each.slot)
+def _experiment(repository: Repository, own: ListedExperiment) -> dict[str, object]:
+    each, branch = own.experiment, repository.refs.of_slot(own.experiment.slot)
     return {
         "name": each.name,
         "state": each.state,
-        "branch": branch.name if branch else None,
+        "branch": branch.name if branch else own.far and own.far.branch,
         "started": each.started_ns // SECOND_NS,
         "parameters": dict(each.parameters),
         "minimize": each.minimize,
