@@ -1,10 +1,11 @@
 """Background task that reads promised contents of the commit that is checked out.
 
-It begins a while after the mount, and after each verb that shows another commit.  It never is in
-the way: one range of 1 MiB at a time, none while a request waits for a content, and after each a
-pause as long as it took, longer while requests come.  It ends when all is here, at the bound of
+After the mount, and after each verb that shows another commit, it reads the few files without which
+neither a status nor a commit can be made; all others wait for a while.  It never is in the way: one
+range of 1 MiB at a time, none while a request waits for a content, and after each a pause as long
+as it took, longer while requests come.  It ends when all is here, at the bound of
 `remotes.prefetch`, or when the disk becomes full; when the remote does not answer it tries again
-later, each time after a longer pause.
+later, each time after a longer pause.  Of the next commit it looks at what differs alone.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from heliosfs.daemon.driver import SLICE_NS
 from heliosfs.daemon.hydrator import Hydrator
 from heliosfs.errors import HeliosError, Interrupted, StoreFull, Unfetched
 from heliosfs.objects.ids import CommitId
+from heliosfs.objects.tree import Entry
 from heliosfs.pace import Pace
 from heliosfs.repo import keys
 from heliosfs.repo.repository import Repository
@@ -49,6 +51,8 @@ class Prefetcher:
         self._wanted = trio.Event()
         self._seen: CommitId | None = None
         """Commit whose contents were looked at last."""
+        self._whole: Entry | None = None
+        """Root of the last tree of which nothing is missing."""
         self._spent_bytes = 0
 
     @property
@@ -70,7 +74,6 @@ class Prefetcher:
         retry_seconds = RETRY_MIN_SECONDS
         while True:
             await self._wanted.wait()
-            await trio.sleep(START_SECONDS)
             self._wanted = trio.Event()
             head = self._repository.root.head
             try:
@@ -104,13 +107,15 @@ class Prefetcher:
         from heliosfs.remote.prefetch import Worth, missing
 
         repository = self._repository
-        if head is None or not repository.store.promises:
+        if head is None or not repository.store.promises or not self._may_go_on(head):
             return
         root = repository.history.read(head).root
         for worth in Worth:
+            if worth is Worth.SMALL:
+                await trio.sleep(START_SECONDS)
             found: list[Promise] = []
             slice_end_ns = time.monotonic_ns() + SLICE_NS
-            for each in missing(repository.store, root, worth):
+            for each in missing(repository.store, root, worth, self._whole):
                 if each is not None:
                     found.append(each)
                 if len(found) >= _TOGETHER_COUNT:
@@ -126,6 +131,7 @@ class Prefetcher:
             await self._read(found)
             if not self._may_go_on(head):
                 return
+        self._whole = root
 
     async def _read(self, found: list[Promise]) -> None:
         """Read promised contents, a range at a time.  Raise HeliosError."""

@@ -13,13 +13,13 @@ from enum import IntEnum
 
 from heliosfs.objects.blob import WHOLE_MAX
 from heliosfs.objects.ids import Oid, TreeId
-from heliosfs.objects.tree import Entry, decode_entry
+from heliosfs.objects.tree import Entry
 from heliosfs.store.base import Store
 from heliosfs.store.promisefile import Promise
 from heliosfs.trees.attributes import ATTRIBUTES_NAME
 from heliosfs.trees.files import read_parts
 from heliosfs.trees.ignore import GIT_IGNORE_NAME, IGNORE_NAME
-from heliosfs.trees.stored import read_entries
+from heliosfs.trees.stored import EMPTY_TREE, walk_changes
 
 SMALL_MAX_BYTES = 64 * 1024
 _RULES = (IGNORE_NAME, GIT_IGNORE_NAME, ATTRIBUTES_NAME)
@@ -38,24 +38,25 @@ class Worth(IntEnum):
     LARGE = 3
 
 
-def missing(store: Store, root: Entry, worth: Worth) -> Iterator[Promise | None]:
+def missing(
+    store: Store, root: Entry, worth: Worth, whole: Entry | None = None
+) -> Iterator[Promise | None]:
     """Yield the promises of a class below a root that are not here, and None for all other entries.
 
-    Raise StoreError.  30 us an entry.
+    What is the same in the tree `whole`, of which nothing is missing, is not looked at.  Raise
+    StoreError.  30 us an entry.
     """
-    pending = [TreeId(root.oid)] if root.is_dir else []
-    while pending:
-        for raw in read_entries(store, pending.pop()):
-            entry = decode_entry(raw)[0]
-            if entry.is_dir:
-                pending.append(TreeId(entry.oid))
-            if not entry.size or not stat.S_ISREG(entry.mode) or _worth_of(entry) is not worth:
-                yield None
-            elif worth is Worth.LARGE:
-                for part in read_parts(store, entry.oid)[2].values():
-                    yield _promise(store, part)
-            else:
-                yield _promise(store, entry.oid)
+    before = TreeId(whole.oid) if whole is not None else EMPTY_TREE
+    for change in walk_changes(store, before, TreeId(root.oid)) if root.is_dir else ():
+        entry = change.new
+        is_file = entry is not None and entry.size > 0 and stat.S_ISREG(entry.mode)
+        if entry is None or not is_file or _worth_of(entry) is not worth:
+            yield None
+        elif worth is Worth.LARGE:
+            for part in read_parts(store, entry.oid)[2].values():
+                yield _promise(store, part)
+        else:
+            yield _promise(store, entry.oid)
 
 
 def _worth_of(entry: Entry) -> Worth:

@@ -157,8 +157,10 @@ def repeated(
 
 def _fits(rows: list[Promise], each: Promise) -> bool:
     last = rows[-1]
-    gap = each.offset - last.offset - last.stored_bytes
-    is_near = each.pack == last.pack and 0 <= gap <= _GAP_BYTES
+    if each.pack != last.pack or each.offset < last.offset:
+        return False
+    # Several may share their bytes.
+    is_near = each.offset - last.offset - last.stored_bytes <= _GAP_BYTES
     return is_near and each.offset + each.stored_bytes - rows[0].offset <= _SPAN_MAX_BYTES
 
 

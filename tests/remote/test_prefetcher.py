@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -61,6 +61,11 @@ async def test_classes_of_contents() -> None:
     assert _names(machine, Worth.SMALL) == [30_000]
     assert _names(machine, Worth.WHOLE) == [200_000]
     assert _names(machine, Worth.LARGE) == [PART_BYTES] * 12
+    # Of what is the same in a tree that is whole, nothing is looked at.
+    head = machine.view.head
+    assert head is not None
+    root = machine.repository.history.read(head).root
+    assert list(missing(machine.store, root, Worth.LARGE, root)) == []
     machine.store.add(object_id(Kind.BLOB, noise(1, 30_000)), Kind.BLOB, noise(1, 30_000))
     assert _names(machine, Worth.SMALL) == []
 
@@ -127,6 +132,28 @@ async def test_everything_comes_and_then_nothing_is_asked() -> None:
         reading.task.note()
         await trio.sleep(0.05)
         assert reading.mount.bucket.requests == {"get": 4}
+
+
+async def test_the_next_commit_is_looked_at_for_what_differs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reading = _Reading(100)
+    looked: list[int] = []
+
+    def counted(*arguments: object) -> Iterator[Promise | None]:
+        found = list(missing(*arguments))  # type: ignore[arg-type]
+        looked.append(len(found))
+        yield from found
+
+    monkeypatch.setattr("heliosfs.remote.prefetch.missing", counted)
+    async with reading.running():
+        await reading.until(lambda: len(looked) == len(Worth))
+        assert looked == [100] * len(Worth)
+        reading.machine.files.write(b"own", b"own")
+        reading.machine.commit("own")
+        reading.task.note()
+        await reading.until(lambda: len(looked) == 2 * len(Worth))
+    assert looked[len(Worth) :] == [1] * len(Worth)
 
 
 async def test_it_ends_at_its_bound_and_goes_on_when_that_is_raised() -> None:
