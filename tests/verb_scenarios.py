@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 from heliosfs.commands.table import VERBS, run
 from heliosfs.repo.gc.roots import log_of, slots
+from heliosfs.repo.remotes import EXPERIMENTS, TrackedRef
 from heliosfs.repo.repository import Repository
+from heliosfs.repo.shared_experiments import Measured, carrier, shared_of
 from heliosfs.repo.stash import stashed
 from heliosfs.repo.tag_notes import annotation
 from tests.tree_builder import TreeBuilder
@@ -160,6 +162,8 @@ CHANGING: dict[str, list[Scenario]] = {
         Scenario(("experiment", "start", "fresh", "--checkout")),
         Scenario(("experiment", "record", "-e", "idea", "--commit", "HEAD", "score=1")),
         Scenario(("experiment", "record", "-e", "idea", "--commit", "HEAD", "--add", "score=1")),
+        Scenario(("experiment", "resume", "origin/far")),
+        Scenario(("experiment", "resume", "origin/far", "side")),
         Scenario(("experiment", "finish", "idea")),
         Scenario(("experiment", "abandon", "idea")),
     ],
@@ -241,7 +245,22 @@ def build(repository: Repository) -> None:
     verb("add c")
     files.write(b"c", b"staged, and changed\n")
     files.link(b"c", b"d/link")
+    _see_experiment(repository)
     repository.checkpoint()
+
+
+def _see_experiment(repository: Repository) -> None:
+    """Keep what a fetch would of an experiment, `origin/far`, with a commit and its score."""
+    variant = repository.refs.branch("other").head
+    assert variant is not None
+    idea = shared_of(repository, repository.experiments.get("idea"))
+    scores = {variant: {"score": Measured("1", 0)}}
+    record = idea._replace(started_ns=1, branch=None, commits=(variant,), scores=scores)
+    with repository.transaction:
+        oid = repository.history.write(carrier(repository, record))
+        repository.remotes.add("origin", "file:///nowhere")
+        seen = TrackedRef(oid, oid, 1, "version")
+        repository.remotes.track("origin", EXPERIMENTS, "far", seen, 0)
 
 
 def prepare(repository: Repository, scenario: Scenario) -> None:

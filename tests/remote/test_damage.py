@@ -185,3 +185,14 @@ def test_a_newer_format_is_refused_as_such(shared: Shared, is_alone: bool) -> No
     words = ["fetch", "origin", "bad"] if is_alone else ["fetch"]
     with pytest.raises(StoreFormat, match=r"helios-remote 7.*a later heliosfs"):
         other.run(*words)
+
+
+def test_a_push_looks_at_the_format_where_something_does_not_fit(shared: Shared) -> None:
+    bucket, one, _ = shared
+    spoil_record(bucket, "main")
+    one.commit("third", c=b"3\n")
+    with pytest.raises(CorruptObject, match="the remote's record"):
+        one.run("push", "origin", "main")
+    bucket.swap(FORMAT_KEY, b"helios-remote 7\n", bucket.get(FORMAT_KEY).version)
+    with pytest.raises(StoreFormat, match="helios-remote 7"):
+        one.run("push", "origin", "main")

@@ -17,12 +17,14 @@ from heliosfs.commands.remotes.remote import named_remote
 from heliosfs.commands.remotes.work import clear_work, push_work
 from heliosfs.commands.render import json_reply
 from heliosfs.commands.verb import Request, answer
-from heliosfs.errors import AlreadyExists, NotFound, UsageError
+from heliosfs.errors import AlreadyExists, CorruptObject, NotFound, UsageError
 from heliosfs.objects.ids import Kind
 from heliosfs.remote.bucket import Bucket
 from heliosfs.remote.buckets.opening import open_bucket
 from heliosfs.remote.contents import bring_all_of
+from heliosfs.remote.damage import DamagedRemote
 from heliosfs.remote.experiments import push_experiment
+from heliosfs.remote.layout import check_written_format
 from heliosfs.remote.push import NotFastForward, delete
 from heliosfs.remote.push import push as push_ref
 from heliosfs.repo.ref_names import check_name
@@ -53,6 +55,10 @@ def push(request: Request, options: Options) -> Steps[str]:
             if chosen == [ref]:
                 raise
             outcomes.append(RefOutcome(ref, None, str(error)))
+        except (DamagedRemote, CorruptObject):
+            # It may be none that this version knows.
+            yield from on_thread(partial(check_written_format, bucket))
+            raise
     pushed = [ref.name for ref, result, _ in outcomes if result and ref.commit]
     outcomes += yield from clear_work(request.repository, bucket, remote, pushed)
     code = exit_code(outcomes)
