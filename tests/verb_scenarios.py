@@ -245,7 +245,6 @@ def build(repository: Repository) -> None:
     verb("add c")
     files.write(b"c", b"staged, and changed\n")
     files.link(b"c", b"d/link")
-    _see_experiment(repository)
     repository.checkpoint()
 
 
@@ -265,6 +264,8 @@ def _see_experiment(repository: Repository) -> None:
 
 def prepare(repository: Repository, scenario: Scenario) -> None:
     """Run what comes before the words of a scenario."""
+    if any("origin/" in word for word in scenario.argv):
+        _see_experiment(repository)
     for argv in scenario.before:
         run(repository, repository.root, list(argv))
 
