@@ -7,9 +7,9 @@ its beginning (`repetition`).
 
 One request reads a range of a pack: the content that is wanted, and its neighbours, which are those
 of the same directory because a push writes contents in the order of its walk.  A range on its way
-is joined by everybody who needs something in it.  While readers go on where the last range of a
-pack has ended, ranges grow; on a slow link they shrink, so that nobody waits long for what others
-may need.
+is joined by everybody who needs something in it.  While readers go on where the last range has
+ended, ranges grow, and the next one is asked for while they take what has come; on a slow link
+ranges shrink, so that nobody waits long for what others may need.
 
 The threads that ask know neither store nor repository: they receive, decode and compare with the
 ids.  The owner of the store takes over what has come, in one publish (`keep`).  So a crash leaves
@@ -25,13 +25,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 
 from heliosfs.errors import CorruptObject, HeliosError, StoreError, Unfetched
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.remote.bucket import Bucket, Lying, NoObject
 from heliosfs.remote.buckets.opening import open_bucket
-from heliosfs.remote.hydration_source import HydrationSource
+from heliosfs.remote.hydration_source import BESIDE_BYTES, HydrationSource
 from heliosfs.remote.packfile import OBJECT_MAX, RemoteObject, decoded_object
 from heliosfs.remote.threads import DaemonThreads
 from heliosfs.repo.repository import Repository
@@ -71,13 +72,16 @@ class Fetch:
         """Event that is set when all has come, or failed."""
         self.kept = threading.Event()
         """Event that is set when what has come is in the store, or will not be."""
-        limit = max(source.limit(promise), promise.stored_bytes)
-        self.limit_bytes = limit
+        self.limit_bytes = 0
         if rows:
             self.span = rows[0].offset, _end(rows[-1])
+            self.limit_bytes = self.span[1] - self.span[0]
         else:
+            self.limit_bytes = max(source.limit(promise), promise.stored_bytes)
             # Neighbours behind it come first, so that much is certain before they are looked up.
-            self.span = promise.offset, promise.offset + limit
+            self.span = promise.offset, promise.offset + self.limit_bytes
+        self.goes_on = rows is None and self.limit_bytes > BESIDE_BYTES
+        """True if its reader goes on where an earlier range has ended, and so may need the next."""
 
     def covers(self, promise: Promise) -> bool:
         """Return True if another promise is in the range."""
@@ -196,7 +200,7 @@ class Hydration:
         rows = fetch.rows
         if rows is None:
             found = self._store.promises.neighbours(promise, fetch.limit_bytes)
-            rows = _affordable(promise, fetch.source.unread(promise, found))
+            fetch.rows = rows = _affordable(promise, fetch.source.unread(promise, found))
         _check_places(promise, rows)
         start, end = rows[0].offset, max(map(_end, rows))
         fetch.span = start, end
@@ -222,6 +226,7 @@ class Hydration:
             yield from self._add(fetch.objects)
             counts.objects += len(fetch.objects)
             source.note_success(fetch.promise.pack, fetch.span)
+            self._read_ahead(fetch)
         except StoreError as error:
             fetch.refusal = error
             # A disk that is full is not to be asked at each read, either.
@@ -229,6 +234,16 @@ class Hydration:
         finally:
             self._forget(fetch)
             fetch.kept.set()
+
+    def _read_ahead(self, fetch: Fetch) -> None:
+        """Begin to read what follows, while a reader takes what has come."""
+        if not fetch.goes_on or self.on_landed is None or fetch.rows is None:
+            return
+        following = next(self.after(fetch.rows[-1]), None)
+        if following is None or self.is_coming(following) or self.contains(following.oid):
+            return
+        with suppress(Unfetched):
+            self.read(following).goes_on = False
 
     def give_up(self, fetch: Fetch, oid: Oid) -> Unfetched:
         """Leave the remote of a range alone that did not come in time; return the error."""

@@ -44,6 +44,8 @@ class HydrationSource:
         self._bucket: Bucket | None = None
         self._most_bytes = AHEAD_MAX_BYTES
         """Most bytes of a range, as the link allows."""
+        self._run_bytes = 0
+        """Bytes of the last range, as they were chosen by what its reader did before."""
         self._spans: dict[bytes, list[tuple[int, int]]] = {}
         """Ranges of each pack that were read, the last one last."""
         self._failures = 0
@@ -81,12 +83,17 @@ class HydrationSource:
             raise Unfetched(f"{self.shown(oid)}, which cannot be reached: {self._reason}")
 
     def limit(self, promise: Promise) -> int:
-        """Return the most bytes that are read with a content."""
+        """Return the most bytes that are read with a content, more if its reader goes on."""
         spans = self._spans.get(promise.pack)
-        if spans and 0 <= promise.offset - spans[-1][1] <= _CLOSE_BYTES:
+        if spans:
             start, end = spans[-1]
-            return min(max(2 * (end - start), BESIDE_BYTES), self._most_bytes)
-        return min(BESIDE_BYTES, self._most_bytes)
+            goes_on, before = 0 <= promise.offset - end <= _CLOSE_BYTES, end - start
+        else:
+            # Where the pack before has ended.
+            goes_on, before = promise.offset <= _CLOSE_BYTES, self._run_bytes
+        run = 2 * before if goes_on else 0
+        self._run_bytes = min(max(run, BESIDE_BYTES), AHEAD_MAX_BYTES)
+        return min(self._run_bytes, self._most_bytes)
 
     def unread(self, promise: Promise, rows: list[Promise]) -> list[Promise]:
         """Return the rows around a content, up to those that were read before.  Any thread."""

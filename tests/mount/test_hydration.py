@@ -151,6 +151,49 @@ def test_a_daemon_that_is_killed_while_contents_come(two: Mounted, link: Link) -
     assert (two.path / "large").read_bytes() == LARGE
 
 
+def test_a_daemon_that_is_killed_at_any_moment(two: Mounted, link: Link) -> None:
+    paths = [two.path / f"{number // 20}/{number:02}" for number in range(COUNT)]
+    for attempt in range(4):
+        with ThreadPoolExecutor(4) as pool:
+            readers = [pool.submit(_any_bytes, each) for each in (two.path / "large", *paths[::7])]
+            time.sleep(0.01 * 3**attempt)
+            two.kill9()
+            for each in readers:
+                each.result(SECONDS)
+        subprocess.run(["fusermount3", "-uz", str(two.path)], check=True, timeout=SECONDS)
+        two.mount()
+        _sound(two)
+    for number, path in enumerate(paths):
+        assert path.read_bytes() == noise(number, SIZE)
+    assert (two.path / "large").read_bytes() == LARGE
+
+
+def _any_bytes(path: Path) -> None:
+    with suppress(OSError):
+        path.read_bytes()
+
+
+def test_a_server_that_has_something_else(two: Mounted, link: Link) -> None:
+    packs = {key: each for key, each in link.server.objects.items() if "packs/" in key}
+    for key, each in packs.items():
+        data = bytearray(each.data)
+        data[100::997] = bytes(len(data[100::997]))
+        link.server.objects[key] = each._replace(data=bytes(data))
+    assert _refused(two.path / "0/00") == errno.EIO
+    told = (two.path / ".helios/ctl/error").read_text()
+    assert "is still at the remote 'origin', which has something else in its place: " in told
+    done = two.command("show", "HEAD:0/01")
+    assert "which has something else in its place" in done.stderr
+    for key in packs:
+        del link.server.objects[key]
+    assert _refused(two.path / "0/00") == errno.EIO
+    assert "which has no such pack any more" in (two.path / ".helios/ctl/error").read_text()
+    assert "hydration_content_count: 0\n" in two.helios("stats")
+    _sound(two)
+    link.server.objects.update(packs)
+    assert (two.path / "0/00").read_bytes() == noise(0, SIZE)
+
+
 def test_without_the_server_all_else_goes_on(
     two: Mounted, link: Link, mounter: Mounter, tmp_path: Path
 ) -> None:
