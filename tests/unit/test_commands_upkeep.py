@@ -118,6 +118,7 @@ def test_fsck_of_a_sound_store(stage: Stage) -> None:
         "commit_count": 2,
         "operation_count": 3,
         "object_count": 7,
+        "promised_count": 0,
         "problems": [],
     }
 
