@@ -16,7 +16,8 @@ from benchmarks.programs import repeats, timed_program
 from benchmarks.sources import write_c_project
 from benchmarks.table import Figure, Peer, Row, Unit, figure_of
 from benchmarks.trees import Tree
-from benchmarks.worlds import Mount, make_repository, serving
+from benchmarks.worlds import Mount, make_repository, mounted, serving
+from heliosfs.fuse.idle_cpus import openable
 
 _REPEATS = 7
 _QUICK_REPEATS = 3
@@ -30,6 +31,8 @@ _NOT_SLOWER = 1.05
 """Ratio by which two builds of the same differ on a quiet machine."""
 _PAUSE_SECONDS = 0.0001
 """Between two requests of the client that has the loop poll as much as it can: until the next."""
+_GAPS_US = (0, 100)
+_PACED_COUNT = 500
 _BUILD = ["make", "-s", "-j2"]
 
 
@@ -66,6 +69,8 @@ def polling(plan: Plan) -> Iterator[Row]:
         taken = _both(plan, placement, lambda mount: _requests_a_second(mount, plan))
         what = f"writes of 100 B to an open file: {placement.name}"
         yield _row(what, taken, Unit.PER_SECOND, 1.0 if placement is FREE else None)
+    if openable():
+        yield from _awake(plan)
     if shutil.which("make") is None or shutil.which("gcc") is None:
         return
     taken = _both(plan, FREE, lambda mount: _build(mount.path / "build"))
@@ -73,6 +78,38 @@ def polling(plan: Plan) -> Iterator[Row]:
     taken = _both(plan, FREE, lambda mount: _build_beside_requests(plan, mount))
     what = f"{' '.join(_BUILD)} on the disk, beside a request every {_PAUSE_SECONDS * 1e6:.0f} us"
     yield _row(what, taken, Unit.NS, _NOT_SLOWER)
+
+
+def _awake(plan: Plan) -> Iterator[Row]:
+    """Waits for a request while the daemon keeps idle CPUs awake, and while it does not."""
+    with mounted(plan, "awake", None) as mount:
+        for gap_us in _GAPS_US:
+            taken: dict[str, list[float]] = {"true": [], "false": []}
+            for _ in range(repeats(plan, _REPEATS, _QUICK_REPEATS)):
+                # In turn, on one mount: what disturbs the machine disturbs both.
+                for value, samples in taken.items():
+                    mount.ask("config", f"set performance.keep_cpus_awake {value}")
+                    samples += _paced_writes(mount.path / "file", plan.count(_PACED_COUNT), gap_us)
+            awake, halting = (figure_of(samples) for samples in taken.values())
+            what = f"write of 100 B, after {gap_us} us of the program's own work"
+            yield Row("polling", what, awake, peers=(Peer("CPUs may halt", halting, 1.0),))
+
+
+def _paced_writes(path: Path, count: int, gap_us: int) -> list[float]:
+    """Nanoseconds of each write, between which the program computes for a while."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+    samples: list[float] = []
+    try:
+        for _ in range(count):
+            began = time.perf_counter_ns()
+            os.pwrite(fd, b"x" * 100, 0)
+            ended = time.perf_counter_ns()
+            samples.append(ended - began)
+            while time.perf_counter_ns() - ended < gap_us * 1_000:
+                pass
+        return samples
+    finally:
+        os.close(fd)
 
 
 def _both(
