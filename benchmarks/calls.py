@@ -43,7 +43,7 @@ MOST = {
     "request: list a directory of 33 files": 235,
     "write 4 KB of an open file": 8,
     "commit, one file changed": 68,
-    "commit, one file changed, with a .git": 143,
+    "commit, one file changed, with a .git": 163,
     "save, one file changed": 50,
     "commit after that save": 46,
     "reset --hard, one file changed": 145,

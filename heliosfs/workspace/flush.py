@@ -164,7 +164,7 @@ def _flush_directory(workspace: Workspace, directory: DirNode) -> None:
         directory.tree = tree = TreeId(object_id(_TREE, data))
         workspace.store.add(tree, _TREE, data, base if base != EMPTY_TREE else None)
         if workspace.record.current is not None:
-            workspace.record.current[directory] = edits, directory.dirty
+            workspace.record.note(directory, directory.dirty, children)
         directory.dirty = {}
     # This looks at every child, so trees without hard links do not pay for it.
     below = workspace.links.exist and any(

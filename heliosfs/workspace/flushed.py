@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from heliosfs.objects.ids import TreeId
-from heliosfs.objects.splice import Replacement
-from heliosfs.workspace.nodes import DirNode
+from heliosfs.workspace.nodes import Child, DirNode, entry_of
 
 FLUSHES_MAX = 8
 """Most flushes in a row that are recorded: an edit has one second later been saved."""
 EDITS_MAX = 256
 """Most names that one of them may have edited."""
 
-EditedDirectories = dict[DirNode, tuple[list[Replacement] | None, dict[bytes, bytes | None]]]
-"""Directory -> its edits, None if names came or went, and all names that were dirty."""
+Edited = tuple[bytes, "bytes | None", "bytes | None"]
+"""A name, and the encoded entries that it had and has; None where it was or is not there."""
+EditedDirectories = dict[DirNode, list[Edited]]
 
 
 class Flush(NamedTuple):
@@ -53,6 +53,16 @@ class FlushRecord:
             self.current = {}
         else:
             self.end()
+
+    def note(
+        self, directory: DirNode, dirty: dict[bytes, bytes | None], children: dict[bytes, Child]
+    ) -> None:
+        """Record what was dirty in a directory, all of which is clean now."""
+        if self.current is not None:
+            self.current[directory] = [
+                (name, old, entry_of(children[name], name) if name in children else None)
+                for name, old in dirty.items()
+            ]
 
     def close(self, before: TreeId, after: TreeId) -> None:
         """End the flush."""

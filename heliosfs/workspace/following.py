@@ -5,14 +5,17 @@ is selected (`trees.select`), by a comparison with HEAD.  Mostly the next commit
 that the last one has, and then the comparison finds what the flush has just written.  So the edits
 of a flush are remembered, and made to the last selected tree instead: a commit takes half the time.
 
-It is followed only where the result is certain: no name came or went outside of a `.git`, no file
-with rules changed, and every edit is of an entry that the selected tree has as it was, or has not
-at all, because it is ignored.  Else the trees are compared.  The time of a directory in which only
-ignored files changed is that of an earlier commit, as it may be after a comparison.
+It is followed only where the result is certain.  No file with rules changed, so what is ignored
+stays so, and the rules are asked about new names alone.  Every other edit is of an entry that the
+selected tree has as it was, or has not at all, because it is ignored.  A new directory that is not
+ignored may hold anything.  In all other cases the trees are compared.  The time of a directory in
+which only ignored files changed is that of an earlier commit, as it may be after a comparison.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from heliosfs.objects.ids import CommitId, Oid, TreeId
@@ -21,6 +24,7 @@ from heliosfs.objects.tree import (
     FIXED_BYTES,
     FLAGS_AT,
     INDEX,
+    INDEX_FROM,
     LINKS_BELOW,
     NAME_LENGTH_AT,
     OID_AT,
@@ -30,14 +34,15 @@ from heliosfs.objects.tree import (
     end_of_extras,
     entry_name,
     is_dir_entry,
+    join_leaf,
     split_leaf,
 )
 from heliosfs.store.base import Store
-from heliosfs.trees.ignore import GIT_IGNORE_NAME, IGNORE_NAME
+from heliosfs.trees.ignore import GIT_IGNORE_NAME, IGNORE_NAME, IgnoreRules, rules_in
 from heliosfs.trees.reserved import DOT_GIT
 from heliosfs.trees.same import same_but_times
 from heliosfs.trees.stored import put_tree, read_tree
-from heliosfs.workspace.flushed import Flush
+from heliosfs.workspace.flushed import Edited, Flush
 from heliosfs.workspace.nodes import DirNode
 from heliosfs.workspace.workspace import Workspace
 
@@ -80,19 +85,21 @@ def follow(workspace: Workspace, selected: Selected) -> Followed | None:
     if tree != root.tree or any(_may_change_rules(each) for each in flushes):
         return None
     follower = _Follower(workspace.store, root, selected.root)
-    if not all(follower.apply(each) for each in flushes):
+    try:
+        for each in flushes:
+            follower.apply(each)
+        entry = follower.close()
+    except _Uncertain:
         return None
-    entry = follower.close()
     # What two flushes altered may be as it was before the first.
-    return entry and Followed(entry, follower.is_altered and len(flushes) == 1)
+    return Followed(entry, follower.is_altered and len(flushes) == 1)
 
 
 def _may_change_rules(flush: Flush) -> bool:
     return any(
-        IGNORE_NAME in names
-        or GIT_IGNORE_NAME in names
-        or (directory.name == DOT_GIT and _INFO in names)
-        for directory, (_, names) in flush.directories.items()
+        name in (IGNORE_NAME, GIT_IGNORE_NAME) or (directory.name == DOT_GIT and name == _INFO)
+        for directory, edits in flush.directories.items()
+        for name, _, _ in edits
     )
 
 
@@ -110,6 +117,38 @@ class _Shadow:
         self.parent = parent
         self.has_changed = False
 
+    def replace(self, old: bytes, new: bytes) -> None:
+        """Replace an encoded entry; nothing removes it.  Raise _Uncertain."""
+        data = splice(self.data, [(old, new)])
+        _check(data is not None)
+        assert data is not None
+        self.data, self.has_changed = data, True
+
+    def insert(self, name: bytes, raw: bytes) -> None:
+        """Insert an encoded entry; an entry of that name must not be there.  Raise _Uncertain."""
+        raws = split_leaf(self.data)
+        at = bisect_left(raws, name, key=entry_name)
+        _check(at == len(raws) or entry_name(raws[at]) != name)
+        raws.insert(at, raw)
+        self.data, self.has_changed = join_leaf(raws), True
+
+
+class _RulesHere(NamedTuple):
+    """The rules that apply in a directory."""
+
+    rules: IgnoreRules | None
+    place: bytes
+    """Path of the directory with a slash at its end; empty for the root."""
+    is_inside: bool
+    """True if the directory is ignored, so that everything in it that HEAD has not is, too."""
+
+
+_OUTSIDE = _RulesHere(None, b"", is_inside=False)
+
+
+class _Uncertain(Exception):
+    """The selected tree can be found by a comparison only."""
+
 
 class _Follower:
     """Edits of flushes that are made to the directories of a selected tree."""
@@ -121,70 +160,123 @@ class _Follower:
         tree = TreeId(selected.oid)
         self._shadows = {root: _Shadow(read_tree(store, tree), tree, b"", None)}
         """Shadows, each before those below it."""
+        self._rules: dict[DirNode, _RulesHere] = {}
         self.is_altered = False
 
-    def apply(self, flush: Flush) -> bool:
-        """Make the edits of a flush; return False if the result would not be certain."""
+    def apply(self, flush: Flush) -> None:
+        """Make the edits of a flush.  Raise _Uncertain."""
         shadows = [self._root]
         for directory in shadows:
-            edits, _ = flush.directories.get(directory, (None, None))
-            if edits is None:
-                return False
             shadow = self._shadows[directory]
-            if shadow.data[:1] == INDEX:
-                return False
-            for old, new in edits:
-                is_dir = is_dir_entry(new)
-                if not _is_same_kind(old, new):
-                    return False
-                name = entry_name(new)
-                if _has(shadow.data, old):
-                    data = splice(shadow.data, [(old, new)])
-                    if data is None:
-                        return False
-                    shadow.data, shadow.has_changed = data, True
-                    if is_dir and not self._check(flush, _child(directory, name), is_in=True):
-                        return False
-                    self.is_altered |= not is_dir and not same_but_times(old, new)
+            _check(shadow.data[:1] != INDEX and len(directory.children or ()) < INDEX_FROM)
+            for name, old, new in _edits(flush, directory):
+                if old is None or new is None:
+                    self._add_or_remove(directory, shadow, name, new)
                     continue
-                raw = _find(shadow.data, name)
-                below = _child(directory, name) if is_dir else None
+                _check(_is_same_kind(old, new))
+                below = _child(directory, name) if is_dir_entry(new) else None
+                raw = old if _has(shadow.data, old) else _find(shadow.data, name)
                 if raw is None:
                     # It is ignored, and stays so.
-                    if is_dir and name != DOT_GIT and not self._check(flush, below, is_in=False):
-                        return False
-                elif below is None or not is_dir_entry(raw):
-                    return False
+                    if below is not None and not self._is_out(directory, name):
+                        self._pass(flush, below, is_in=False)
+                elif below is None:
+                    _check(raw == old)
+                    shadow.replace(old, new)
+                    self.is_altered |= not same_but_times(old, new)
+                elif raw == old and self._pass(flush, below, is_in=True):
+                    shadow.replace(old, new)
                 else:
                     self._open(below, raw, directory)
                     shadows.append(below)
-        return True
 
-    def _check(self, flush: Flush, top: DirNode | None, *, is_in: bool) -> bool:
-        """Check the edits in a directory that is selected as a whole, or not at all."""
+    def _add_or_remove(
+        self, directory: DirNode, shadow: _Shadow, name: bytes, new: bytes | None
+    ) -> None:
+        """Let a name come or go in a directory whose selected tree is another one."""
+        if new is not None:
+            if name != DOT_GIT and not self._is_ignored(directory, name, is_dir=is_dir_entry(new)):
+                _check(not is_dir_entry(new))
+                shadow.insert(name, new)
+                self.is_altered = True
+            return
+        raw = _find(shadow.data, name)
+        if raw is not None:
+            _check(not is_dir_entry(raw))
+            shadow.replace(raw, b"")
+            self.is_altered = True
+
+    def _pass(self, flush: Flush, top: DirNode, *, is_in: bool) -> bool:
+        """Look through the edits in a directory that is selected as a whole, or not at all.
+
+        Return False if a part of it is selected from now on.  Raise _Uncertain.
+        """
+        is_altered = False
         pending = [top]
         for directory in pending:
-            if directory is None:
-                return False
-            edits, _ = flush.directories.get(directory, (None, None))
-            if edits is None:
-                return False
-            for old, new in edits:
-                if not _is_same_kind(old, new):
-                    return False
-                if is_dir_entry(new):
-                    pending.append(_child(directory, entry_name(new)))
-                elif is_in:
-                    self.is_altered |= not same_but_times(old, new)
+            for name, old, new in _edits(flush, directory):
+                if new is None:
+                    is_altered = True
+                    continue
+                is_dir = is_dir_entry(new)
+                if old is None:
+                    is_out = name == DOT_GIT or self._is_ignored(directory, name, is_dir=is_dir)
+                    if is_out and is_in:
+                        return False
+                    # What is not ignored in a directory that is not selected makes it one that is.
+                    _check(is_out or (is_in and not is_dir))
+                    is_altered = True
+                    continue
+                _check(_is_same_kind(old, new))
+                if not is_dir:
+                    is_altered |= not same_but_times(old, new)
+                elif is_in or not self._is_out(directory, name):
+                    below = _child(directory, name)
+                    _check(below is not None)
+                    assert below is not None
+                    pending.append(below)
+        self.is_altered |= is_altered and is_in
         return True
+
+    def _is_out(self, directory: DirNode, name: bytes) -> bool:
+        """Return True if a directory is never selected, whatever comes or goes in it."""
+        return name == DOT_GIT or self._is_ignored(directory, name, is_dir=True)
+
+    def _is_ignored(self, directory: DirNode, name: bytes, *, is_dir: bool) -> bool:
+        """Return True if a name that the last commit has not is ignored."""
+        rules, place, is_inside = self._rules_in(directory)
+        return is_inside or (rules is not None and rules.ignores(place + name, is_dir=is_dir))
+
+    def _rules_in(self, directory: DirNode) -> _RulesHere:
+        way = []
+        while directory not in self._rules:
+            way.append(directory)
+            if directory is self._root:
+                break
+            _check(directory.parent is not None)
+            assert directory.parent is not None
+            directory = directory.parent
+        rules, place, is_inside = self._rules.get(directory, _OUTSIDE)
+        for each in reversed(way):
+            if each is not self._root:
+                path = place + each.name
+                is_inside = is_inside or (rules is not None and rules.ignores(path, is_dir=True))
+                place = path + b"/"
+            if not is_inside:
+                assert each.raw is not None
+                rules = rules_in(self._store, decode_entry(each.raw)[0], place, rules)
+            directory = each
+            self._rules[each] = _RulesHere(rules, place, is_inside)
+        return self._rules[directory]
 
     def _open(self, directory: DirNode, raw: bytes, parent: DirNode) -> None:
         if directory not in self._shadows:
+            _check(is_dir_entry(raw))
             tree = TreeId(Oid(raw[OID_AT:FLAGS_AT]))
             self._shadows[directory] = _Shadow(read_tree(self._store, tree), tree, raw, parent)
 
-    def close(self) -> Entry | None:
-        """Store the trees that changed; return the root, or None if that is not certain."""
+    def close(self) -> Entry:
+        """Store the trees that changed; return the root.  Raise _Uncertain."""
         for directory, shadow in reversed(self._shadows.items()):
             if not shadow.has_changed:
                 continue
@@ -192,18 +284,26 @@ class _Follower:
             assert directory.raw is not None
             now, _ = decode_entry(directory.raw)
             if shadow.parent is None:
-                if tree == shadow.tree:
-                    return None
+                _check(tree != shadow.tree)
                 return now._replace(oid=tree, size=self._selected.size)
             was, _ = decode_entry(shadow.raw)
             raw = encode_entry(now._replace(oid=tree, size=was.size))
-            above = self._shadows[shadow.parent]
-            data = splice(above.data, [(shadow.raw, raw)])
-            if data is None:
-                return None
-            above.data, above.has_changed = data, True
-        # Nothing changed but ignored files.
-        return None
+            self._shadows[shadow.parent].replace(shadow.raw, raw)
+        # Nothing changed but ignored files, of which a comparison keeps the tree of HEAD.
+        raise _Uncertain
+
+
+def _check(is_certain: bool) -> None:
+    if not is_certain:
+        raise _Uncertain
+
+
+def _edits(flush: Flush, directory: DirNode) -> Iterator[Edited]:
+    """Yield the edits of a directory that are any.  Raise _Uncertain if it has no record."""
+    edits = flush.directories.get(directory)
+    _check(edits is not None)
+    assert edits is not None
+    yield from (each for each in edits if each[1] != each[2])
 
 
 def _is_same_kind(old: bytes, new: bytes) -> bool:

@@ -70,7 +70,9 @@ def filled(*extra: tuple[bytes, bytes]) -> Stage:
 @pytest.mark.parametrize("seed", range(8))
 def test_whatever_is_edited(seed: int, rules: bytes) -> None:
     dice = random.Random(seed)
-    stage = filled((b".heliosignore", rules))
+    # What is committed before there are rules is never ignored.
+    stage = filled((b".heliosignore", rules)) if seed % 2 else filled()
+    stage.files.write(b".heliosignore", rules)
     count = 0
     for step in range(60):
         for _ in range(dice.randrange(1, 4)):
@@ -133,24 +135,77 @@ def test_edits_of_files_are_followed(change: Callable[[object], object]) -> None
 @pytest.mark.parametrize(
     "change",
     [
+        lambda files: files.write(b"a/new.c", b"2"),
+        lambda files: files.write(b"a/new.o", b"2"),
+        lambda files: files.write(b"a/new.o/new.c", b"2"),
+        lambda files: files.write(b"new.c", b"2"),
+        lambda files: files.write(b"new.o", b"2"),
+        lambda files: files.write(b"c/out.o/new.c", b"2"),
+        lambda files: files.write(b"c/out.o/d/e/new.c", b"2"),
+        lambda files: files.remove(b"c/out.o/x.c"),
+        lambda files: files.remove(b"c/out.o"),
+        lambda files: files.remove(b"a/x.c"),
+        lambda files: files.remove(b"y.c"),
+        lambda files: files.rename(b"a/x.c", b"a/x.o"),
+        lambda files: files.rename(b"a/x.o", b"a/z.c"),
+        lambda files: files.rename(b"a/x.c", b"c/x.c"),
+        lambda files: files.write(b".git/new", b"2"),
+    ],
+)
+@pytest.mark.parametrize("is_saved", [False, True])
+def test_names_that_come_and_go_are_followed(
+    change: Callable[[object], object], is_saved: bool
+) -> None:
+    stage = filled((b".heliosignore", b"*.o\n"), (b"c/out.o/x.c", b"1"))
+    change(stage.files)
+    if is_saved:
+        stage.view.checkpoint()
+    stage.files.write(b"x.c", b"second\n")
+    root, is_followed = committed(stage)
+    assert root is not None
+    assert is_followed
+    stage.files.write(b"a/y.c", b"again\n")
+    assert committed(stage)[1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
         lambda files: files.write(b".heliosignore", b"*.c\n"),
         lambda files: files.write(b"a/.gitignore", b"*.c\n"),
         lambda files: files.write(b".git/info/exclude", b"*.c\n"),
-        lambda files: files.write(b"a/new.c", b"2"),
-        lambda files: files.write(b"a/new.o", b"2"),
-        lambda files: files.remove(b"a/x.c"),
-        lambda files: files.rename(b"a/x.c", b"a/x.o"),
+        lambda files: files.write(b"a/new/x.c", b"2"),
+        lambda files: files.write(b"out/new.c", b"2"),
+        lambda files: (files.remove(b"a/x.c"), files.write(b"a/x.c/new", b"2")),
+        lambda files: files.remove(b"a/b"),
         lambda files: files.chmod(b"a", 0o700),
         lambda files: files.link(b"a/x.c", b"a/linked"),
     ],
 )
 def test_everything_else_is_compared(change: Callable[[object], object]) -> None:
-    stage = filled((b".heliosignore", b"#!include:.gitignore\n*.o\n"), (b"a/.gitignore", b"z\n"))
+    stage = filled(
+        (b".heliosignore", b"#!include:.gitignore\n*.o\n"),
+        (b"a/.gitignore", b"z\n"),
+        (b"out/only.o", b"all in it is ignored"),
+    )
     change(stage.files)
     stage.files.write(b"x.c", b"second\n")
     root, is_followed = committed(stage)
     assert root is not None
     assert not is_followed
+
+
+def test_a_directory_that_is_ignored_keeps_what_was_committed_before() -> None:
+    stage = filled()
+    stage.files.write(b".heliosignore", b"/a/\n")
+    committed(stage)
+    for name in (b"a/new.c", b"a/b/new.c"):
+        stage.files.write(name, b"not of HEAD")
+        stage.files.write(b"a/x.c", name)
+        root, is_followed = committed(stage)
+        assert root is not None
+        assert is_followed
+        assert name not in files_of(stage, root)
 
 
 def test_what_an_entry_says_inside_of_another_is_no_entry() -> None:
