@@ -23,6 +23,7 @@ from heliosfs.repo.history import History, links_of
 from heliosfs.repo.walks import excluded_commits
 from heliosfs.steps import TURN, Steps, Turn
 from heliosfs.store.base import Store
+from heliosfs.store.promisefile import Promise
 
 
 class NewCommits:
@@ -78,8 +79,10 @@ class Beyond:
     def __init__(self, store: Store, *, reads_blobs: bool, remote: str = "") -> None:
         """Prepare a search; without `reads_blobs`, contents are only looked for.
 
-        Those that are promised by `remote`, and are not here, are not found.
+        Those that are promised by `remote`, and are not here, are left out.
         """
+        self.left: dict[tuple[bytes, int], Promise] = {}
+        """Contents that were left out: one for each pack of the remote, by its name."""
         self._store = store
         self._reads_blobs = reads_blobs
         self._remote = remote
@@ -101,7 +104,7 @@ class Beyond:
             known.update(oid for _, oid in old)
             new = []
             for kind, oid in fresh:
-                if kind is Kind.BLOB and self._is_there(oid):
+                if kind is Kind.BLOB and self._is_left(oid):
                     continue
                 found = RemoteObject(kind, oid, self._read(kind, oid))
                 new += referred(found) if kind is not Kind.BLOB else ()
@@ -136,12 +139,15 @@ class Beyond:
             # Somebody calls it a content: only these are left for later.
             raise MissingObject(f"object {oid.hex()} is missing") from None
 
-    def _is_there(self, oid: Oid) -> bool:
-        """Return True if a content is at the remote, which has promised it, and not here."""
+    def _is_left(self, oid: Oid) -> bool:
+        """Return True, and note it, if a content is at the remote, which promised it, alone."""
         if not self._remote or not self._store.promises:
             return False
-        at_remote = self._store.promises.find(oid, self._remote) is not None
-        return at_remote and not self._store.contains(oid)
+        promise = self._store.promises.find(oid, self._remote)
+        if promise is None or self._store.contains(oid):
+            return False
+        self.left.setdefault((promise.pack, promise.pack_size), promise)
+        return True
 
 
 def _root(links: CommitLinks) -> list[Reference]:

@@ -21,6 +21,7 @@ from heliosfs.remote.damage import DamagedRemote
 from heliosfs.remote.layout import pack_key
 from heliosfs.remote.likeness import LikelyBases
 from heliosfs.remote.packfile import OBJECT_MAX, RemoteObject, decoded_object
+from heliosfs.remote.places import renew_places
 from heliosfs.remote.reading import READERS
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import TURN, Progress, Steps, on_thread
@@ -62,6 +63,8 @@ class Contents:
         self._promises_before = self._promises.marks()
         """Marks of nothing: the promises that there are now."""
         self._wants_all = False
+        self._moved: dict[str, None] = {}
+        """Remotes of which packs are gone."""
         self._failed: dict[Oid, str] = {}
         """Contents that the remote does not have as it says, and the reasons."""
         self._count = self._got_bytes = 0
@@ -93,16 +96,12 @@ class Contents:
         total_bytes = yield from self._total_bytes()
         if not total_bytes:
             return Brought(0, 0)
-        bulk, bases, done_bytes = self._store.bulk(), LikelyBases(), 0
+        bulk = self._store.bulk()
         try:
-            ranges = _Ranges(self._missing())
-            while group := (yield from ranges.next_group()):
-                buckets = yield from self._buckets_of(group)
-                for found in (yield from on_thread(partial(_read_all, buckets, group))):
-                    yield from self._add(bulk, found, bases)
-                done_bytes += sum(row.stored_bytes for each in group for row in each.rows)
-                yield Progress(done_bytes, total_bytes, "bytes", self._count)
-            yield from _written(bulk)
+            yield from self._bring_ranges(bulk, total_bytes)
+            if self._moved:
+                yield from self._renew()
+                yield from self._bring_ranges(bulk, total_bytes)
         finally:
             bulk.close()
         if self._failed:
@@ -112,6 +111,24 @@ class Contents:
                 f" (content {oid.hex()[:12]})"
             )
         return Brought(self._count, self._got_bytes)
+
+    def _bring_ranges(self, bulk: Bulk, total_bytes: int) -> Steps[None]:
+        bases, done_bytes = LikelyBases(), 0
+        self._promises_before = self._promises.marks()
+        ranges = _Ranges(self._missing())
+        while group := (yield from ranges.next_group()):
+            buckets = yield from self._buckets_of(group)
+            for found in (yield from on_thread(partial(_read_all, buckets, group))):
+                yield from self._add(bulk, found, bases)
+            done_bytes += sum(row.stored_bytes for each in group for row in each.rows)
+            yield Progress(done_bytes, max(done_bytes, total_bytes), "bytes", self._count)
+        yield from _written(bulk)
+
+    def _renew(self) -> Steps[None]:
+        """Ask the remotes of which packs are gone where their contents are now."""
+        for remote in self._moved:
+            yield from renew_places(self._repository, self._buckets[remote], remote)
+        self._failed.clear()
 
     def forget(self) -> Steps[None]:
         """Forget all promises, after everything that was promised was brought.  StoreError."""
@@ -124,9 +141,11 @@ class Contents:
         return self._wants_all or self._wanted.is_marked(oid)
 
     def _missing(self) -> Iterator[Promise | None]:
-        """Yield the promises that are wanted and not here; None now and then."""
+        """Yield the promises that are wanted and not here, and None for each other one."""
         for each in self._promises:
-            yield each if self._is_wanted(each.oid) and not self._store.contains(each.oid) else None
+            is_wanted = self._is_wanted(each.oid) and not self._store.contains(each.oid)
+            # Of one that is promised twice, the newest place counts.
+            yield each if is_wanted and self._promises.find(each.oid) == each else None
 
     def _total_bytes(self) -> Steps[int]:
         total = 0
@@ -138,6 +157,8 @@ class Contents:
     def _add(self, bulk: Bulk, found: _Arrived, bases: LikelyBases) -> Steps[None]:
         self._got_bytes += found.got_bytes
         self._failed.update(found.failed)
+        if found.is_gone:
+            self._moved[found.remote] = None
         for each in found.objects:
             bulk.add(each.oid, each.kind, each.data, bases.take(each))
             self._count += 1
@@ -211,6 +232,9 @@ class _Arrived(NamedTuple):
     objects: list[RemoteObject]
     failed: dict[Oid, str]
     got_bytes: int
+    remote: str
+    is_gone: bool = False
+    """True if the remote has no such pack any more."""
 
 
 def _read_all(buckets: list[Bucket], group: list[_Range]) -> list[_Arrived]:
@@ -229,23 +253,25 @@ def _read(bucket: Bucket, wanted: _Range) -> _Arrived:
     try:
         data = bucket.get(pack_key(wanted.pack), wanted.start, wanted.end - wanted.start).data
     except NoObject:
-        why = "has no such pack any more; 'helios fetch' asks for its new place"
-        return _all_failed(rows, f"{remote} {why}")
+        failed = _all_failed(rows, f"{remote} does not have it any more")
+        return failed._replace(is_gone=True)
     except Lying as error:
         return _all_failed(rows, f"{remote}: {error}")
-    objects, failed = [], {}
+    objects: list[RemoteObject] = []
+    arrived = _Arrived(objects, {}, len(data), remote)
     for each in rows:
         at = each.offset - wanted.start
         body = data[at : at + each.stored_bytes]
         try:
             objects.append(decoded_object(Kind.BLOB, each.codec, body, each.size, each.oid))
         except CorruptObject as error:
-            failed[each.oid] = f"{remote} is damaged: {error}"
-    return _Arrived(objects, failed, len(data))
+            arrived.failed[each.oid] = f"{remote} is damaged: {error}"
+    return arrived
 
 
 def _all_failed(rows: list[Promise], reason: str) -> _Arrived:
-    return _Arrived([], dict.fromkeys((each.oid for each in rows), reason), 0)
+    failed = dict.fromkeys((each.oid for each in rows), reason)
+    return _Arrived([], failed, 0, rows[0].remote)
 
 
 def _written(bulk: Bulk) -> Steps[None]:

@@ -54,6 +54,8 @@ class Download:
         self._reader = BucketReader(bucket, repository.history)
         self._remote = remote
         self._is_lazy = is_lazy
+        self._tables: set[tuple[PackName, int]] = set()
+        """Packs of which rows were noted, and the bytes of these."""
         self._rows: list[PackRows] = []
         """Contents that are to be promised."""
         self._row_count = 0
@@ -110,6 +112,28 @@ class Download:
         yield from _write(bulk)
         yield from self._keep_promises()
 
+    def take_places(self, tips: Iterable[CommitId]) -> Steps[None]:
+        """Promise the contents that trees lead to, whether or not their commits are here.
+
+        MissingObject, CorruptObject; no promise was made then.
+        """
+        pending = list(tips)
+        seen = set(pending)
+        self._packs.update(PackName(*each) for each in self._store.promises.packs_of(self._remote))
+        try:
+            while pending:
+                oid = pending.pop()
+                data = yield from self._reader.trees(oid)
+                trees = read_trees(f"trees/{oid.hex()[:12]}", data)
+                yield from self._take_rows(trees.table)
+                pending += [each for each in trees.bases if each not in seen]
+                seen.update(trees.bases)
+            yield from self._keep_promises()
+        except BaseException:
+            self._store.promises.take_back(self._promised)
+            raise
+        yield from on_thread(partial(self._store.promises.settle, self._remote))
+
     def _want(self, names: Iterable[PackName]) -> None:
         """Note packs that are to be read whole."""
         for name in names:
@@ -132,14 +156,16 @@ class Download:
     def _promise(self, found: Iterable[tuple[NamedPack, bytes]]) -> Steps[None]:
         """Note rows of packs, unless the contents share these with objects that are needed."""
         for pack, table in found:
-            if pack.name in self._packs:
+            # A push that relies on a pack of another one names it with the rows that it knows.
+            named = pack.name, len(table)
+            if pack.name in self._packs or named in self._tables:
                 continue
             shown = f"pack {pack.name.digest.hex()[:12]}"
             rows = yield from on_thread(partial(content_rows, shown, pack.name, table))
             if rows is None:
                 self._want([pack.name])
                 continue
-            self._packs.add(pack.name)
+            self._tables.add(named)
             self._rows.append(PackRows(*pack.name, [_promised_row(row) for row in rows]))
             self._row_count += len(rows)
             self.promised_count += len(rows)

@@ -34,9 +34,10 @@ from heliosfs.remote.bucket import Bucket, Lying, NoObject
 from heliosfs.remote.buckets.opening import open_bucket
 from heliosfs.remote.hydration_source import BESIDE_BYTES, HydrationSource
 from heliosfs.remote.packfile import OBJECT_MAX, RemoteObject, decoded_object
+from heliosfs.remote.places import renew_places
 from heliosfs.remote.threads import DaemonThreads
 from heliosfs.repo.repository import Repository
-from heliosfs.steps import TURN, Steps
+from heliosfs.steps import TURN, Steps, on_thread
 from heliosfs.store.base import NewObject
 from heliosfs.store.encoding.packs import PACKED_FROM_BYTES
 from heliosfs.store.promisefile import Promise
@@ -48,6 +49,7 @@ DECODED_MAX_BYTES = 32 * 1024 * 1024
 ARRIVAL_SECONDS = 60.0
 """Longest wait for a range that does not come."""
 _ADDED_AT_ONCE = 100
+_RENEWAL_SECONDS = 0.05
 
 log = logging.getLogger(__name__)
 
@@ -217,6 +219,10 @@ class Hydration:
         counts, source = self.counts, fetch.source
         try:
             if fetch.error is not None:
+                if isinstance(fetch.error, NoObject) and (yield from self._renewed(fetch)):
+                    # It is elsewhere: who waits asks again.
+                    fetch.error = None
+                    return
                 counts.failures += 1
                 # What is damaged at one place says nothing of the others.
                 if not fetch.is_damaged:
@@ -244,6 +250,21 @@ class Hydration:
             return
         with suppress(Unfetched):
             self.read(following).goes_on = False
+
+    def _renewed(self, fetch: Fetch) -> Steps[bool]:
+        """Ask the remote where its contents are now; return True if the content is elsewhere."""
+        before, source = fetch.promise, fetch.source
+        while source.is_renewing:
+            yield from on_thread(partial(time.sleep, _RENEWAL_SECONDS))
+        if self.promise(before.oid) == before and source.begin_to_renew():
+            try:
+                bucket = yield from on_thread(lambda: source.bucket)
+                yield from renew_places(self._repository, bucket, before.remote)
+            except HeliosError as error:
+                log.warning("the places of contents could not be read anew: %s", error)
+            finally:
+                source.is_renewing = False
+        return self.promise(before.oid) not in (before, None)
 
     def give_up(self, fetch: Fetch, oid: Oid) -> Unfetched:
         """Leave the remote of a range alone that did not come in time; return the error."""

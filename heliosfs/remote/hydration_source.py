@@ -18,6 +18,7 @@ AHEAD_MAX_BYTES = 8 * 1024 * 1024
 _RANGE_MIN_BYTES = 64 * 1024
 _CLOSE_BYTES = 64 * 1024
 """Gap after which a reader still counts as going on."""
+_RENEWED_SECONDS = 60.0
 _SLOW_SECONDS = 1.0
 _FAST_SECONDS = 0.25
 LEFT_ALONE_MAX_SECONDS = 10.0
@@ -50,6 +51,9 @@ class HydrationSource:
         """Ranges of each pack that were read, the last one last."""
         self._failures = 0
         self._reason = ""
+        self.is_renewing = False
+        """True while somebody asks for the places of all contents anew."""
+        self._renewed_at = -_RENEWED_SECONDS
         self._until = 0.0
         """Time until which it is left alone."""
 
@@ -72,10 +76,19 @@ class HydrationSource:
     def told(self, error: HeliosError) -> str:
         """Return the end of such a sentence, with the reason."""
         if isinstance(error, NoObject):
-            return "which has no such pack any more: 'helios fetch' asks for its new place"
+            return "which does not have it any more"
         if isinstance(error, CorruptObject | Lying):
             return f"which has something else in its place: {error}"
         return f"which cannot be reached: {error}"
+
+    def begin_to_renew(self) -> bool:
+        """Return True, once in a while, if the places of all contents may be asked for anew."""
+        now = self._now()
+        if now < self._renewed_at + _RENEWED_SECONDS:
+            return False
+        self._renewed_at = now
+        self.is_renewing = True
+        return True
 
     def check(self, oid: Oid) -> None:
         """Check that the remote may be asked.  Raise Unfetched while it is left alone."""

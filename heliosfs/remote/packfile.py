@@ -9,7 +9,7 @@ which was damaged, cut off or replaced is not taken for it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -112,6 +112,11 @@ class PackWriter:
         data = b"".join((*self._parts, rows, foot))
         self._parts, self._at, self._rows = [self._begin], len(self._begin), []
         return FinishedPack(PackName(blake3(data).digest(), len(data)), data, rows)
+
+
+def encode_rows(rows: Iterable[PackRow]) -> bytes:
+    """Return rows as they are in a pack: by ids."""
+    return b"".join(sorted(_ROW.pack(*row) for row in rows))
 
 
 def check_size(found: RemoteObject) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import partial
 
 from heliosfs.objects.ids import CommitId, Kind, object_id
@@ -11,13 +11,21 @@ from heliosfs.remote.boundary import Reliance
 from heliosfs.remote.bucket import Bucket, Changed, NoObject
 from heliosfs.remote.closure import Beyond, NewCommits, unreached
 from heliosfs.remote.layout import index_key, pack_key, trees_key
-from heliosfs.remote.packfile import PackWriter, RemoteObject
+from heliosfs.remote.packfile import (
+    FinishedPack,
+    PackName,
+    PackRow,
+    PackWriter,
+    RemoteObject,
+    encode_rows,
+)
 from heliosfs.remote.packtable import PackTableWriter
 from heliosfs.remote.treesfile import TreesWriter
 from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.remotes import TrackedRef
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import TURN, Progress, Steps, Turn, on_thread
+from heliosfs.store.promisefile import Promise
 
 _GATHERED_BYTES = 4 * 1024 * 1024
 """Bytes of objects that are read before they are encoded."""
@@ -113,7 +121,8 @@ class Upload:
 
     def _take_all(self, new: NewCommits) -> Steps[None]:
         store = self._repository.store
-        beyond = Beyond(store, reads_blobs=True, remote=self._remote)
+        # What is lost there has to be sent, wherever it comes from.
+        beyond = Beyond(store, reads_blobs=True, remote="" if self._is_repair else self._remote)
         for count, (oid, links) in enumerate(new.links.items()):
             parents = [new.links_at(each) for each in links.parents]
             yield from self._take(RemoteObject(Kind.COMMIT, oid, store.read(oid, Kind.COMMIT)))
@@ -125,6 +134,19 @@ class Upload:
             yield Progress(count, len(new.links), "commits", self.object_count)
         self.commit_count = len(new.links)
         yield from self._hand_over()
+        self._name_promised(beyond.left.values())
+
+    def _name_promised(self, promises: Iterable[Promise]) -> None:
+        """Name the packs of contents that the remote has and this store has not.
+
+        A ref that leads to them may be another one than those that lead to the bases.
+        """
+        for each in promises:
+            found = self._repository.store.promises.neighbours(each, each.pack_size)
+            rows = [PackRow(row.oid, Kind.BLOB, *row[4:]) for row in found]
+            name = PackName(each.pack, each.pack_size)
+            self._packs.add(FinishedPack(name, b"", encode_rows(rows)), holds_trees=False)
+            self._reliance.found.add(pack_key(each.pack))
 
     def _take(self, found: RemoteObject) -> Steps[None]:
         self._taken.append(found)

@@ -158,6 +158,12 @@ class Promises:
             before.append(each)
         return before[::-1] + taken
 
+    def packs_of(self, remote: str) -> Iterator[tuple[bytes, int]]:
+        """Yield digest and size of each pack of a remote that has promised contents."""
+        for file in _files_of(self._files, remote):
+            for number in range(file.pack_count):
+                yield file.pack_at(number)[:2]
+
     @property
     def remotes(self) -> list[str]:
         """Names of the remotes that have promised contents, in order."""
@@ -196,7 +202,7 @@ class Promises:
     def settle(self, remote: str) -> None:
         """Let small files of a remote become one if there are many.  Any thread.  StoreError."""
         with self._writing:
-            files = self._of(remote)
+            files = _files_of(self._files, remote)
             if len(files) > _FILES_MAX:
                 for run in _runs(files):
                     self._replace(run, lambda file, number: True)
@@ -228,10 +234,6 @@ class Promises:
         """Return what is wrong with the files, after reading all of them: 1 GB/s.  Any thread."""
         found = (each.problem() for each in self._files)
         return [*self.damage, *(each for each in found if each is not None)]
-
-    def _of(self, remote: str) -> list[PromiseFile]:
-        """Return the files of a remote, the newest first."""
-        return [each for each in self._files if each.remote == remote]
 
     def _replace(
         self, old: list[PromiseFile], is_needed: Callable[[PromiseFile, int], bool]
@@ -335,6 +337,11 @@ class PromiseMarks:
     def has_all(self, file: PromiseFile) -> bool:
         """Return True if all rows of a file stay."""
         return self.keeps_all or 0 not in self._marks[file]
+
+
+def _files_of(files: Sequence[PromiseFile], remote: str) -> list[PromiseFile]:
+    """Return the files of a remote, the newest first."""
+    return [each for each in files if each.remote == remote]
 
 
 def _runs(files: Sequence[PromiseFile]) -> Iterator[list[PromiseFile]]:

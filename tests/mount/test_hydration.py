@@ -187,7 +187,7 @@ def test_a_server_that_has_something_else(two: Mounted, link: Link) -> None:
     for key in packs:
         del link.server.objects[key]
     assert _refused(two.path / "0/00") == errno.EIO
-    assert "which has no such pack any more" in (two.path / ".helios/ctl/error").read_text()
+    assert "which does not have it any more" in (two.path / ".helios/ctl/error").read_text()
     assert "hydration_content_count: 0\n" in two.helios("stats")
     _sound(two)
     link.server.objects.update(packs)

@@ -15,10 +15,12 @@ from heliosfs.remote import contents, packfile, upload
 from heliosfs.remote.bucket import Unreachable
 from heliosfs.remote.buckets.memory import MemoryBucket
 from heliosfs.remote.contents import Brought, make_whole, release
+from heliosfs.remote.hydration import Hydration
+from heliosfs.remote.repetition import repeated
 from heliosfs.steps import run_to_end
 from heliosfs.store.memory import MemoryStore
 from tests.remote.machines import Machine
-from tests.remote.trees_objects import replace
+from tests.remote.trees_objects import move_contents, replace
 from tests.stores import open_local
 
 
@@ -216,3 +218,48 @@ def test_nothing_promised_costs_no_request(bucket: MemoryBucket) -> None:
     assert run_to_end(make_whole(full.repository), full.store) == Brought(0, 0)
     run_to_end(release(full.repository, "origin"), full.store)
     assert bucket.requests.total() == 0
+
+
+@pytest.mark.parametrize("words", [["--all"], ["d3", "large"]])
+def test_contents_that_were_moved_are_found(bucket: MemoryBucket, words: list[str]) -> None:
+    """A merge of packs has replaced all that were promised."""
+    machine = _lazy(bucket)
+    before = _left(machine)
+    move_contents(bucket)
+    machine.run("fetch", "--contents", *words)
+    assert machine.files.read(b"d3/f") and machine.files.read(b"large")
+    assert len(_left(machine)) == (0 if words == ["--all"] else len(before) - 17)
+    assert _left(machine) <= before
+    machine.check()
+    assert len(machine.store.promises) == (0 if words == ["--all"] else 2 * len(before))
+
+
+def test_a_read_finds_what_was_moved(bucket: MemoryBucket) -> None:
+    machine = _lazy(bucket)
+    move_contents(bucket)
+    wanted = sorted(_left(machine))
+    hydration = Hydration(machine.repository, lambda url: bucket)
+
+    def read() -> list[bytes]:
+        return [machine.store.read(oid, Kind.BLOB) for oid in wanted]
+
+    assert len(repeated(machine.repository, read, hydration=hydration)) == len(wanted)
+    machine.check()
+
+
+def test_what_is_nowhere_any_more_is_told(bucket: MemoryBucket) -> None:
+    machine = _lazy(bucket)
+    for each in list(bucket.list("packs/")):
+        bucket.delete(each.key)
+    with pytest.raises(HeliosError, match="origin does not have it any more"):
+        machine.run("fetch", "--contents")
+    hydration = Hydration(machine.repository, lambda url: bucket)
+    some = next(iter(_left(machine)))
+    bucket.requests.clear()
+    for _ in range(5):
+        with pytest.raises(HeliosError, match="which does not have it any more"):
+            repeated(
+                machine.repository, lambda: machine.store.read(some, Kind.BLOB), hydration=hydration
+            )
+    # The places were asked for once, and not at each read.
+    assert bucket.requests["list"] == 1

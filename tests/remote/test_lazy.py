@@ -14,6 +14,7 @@ from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.objects.references import references
 from heliosfs.remote import packfile, push, upload
 from heliosfs.remote.buckets.memory import MemoryBucket
+from heliosfs.remote.fetch import fetch
 from heliosfs.repo.check import CheckResult, check_store
 from heliosfs.repo.gc.collect import collect_garbage
 from heliosfs.repo.gc.retention import Retention
@@ -316,3 +317,31 @@ def test_a_promise_that_shares_its_short_id_stays(tmp_path: Path) -> None:
     collection.close()
     assert other in store.promises
     store.close()
+
+
+@pytest.mark.parametrize("is_lazy", [False, True])
+def test_a_content_of_another_branch_is_part_of_what_a_branch_needs(*, is_lazy: bool) -> None:
+    """It was taken over without reading it; whoever fetches the branch alone finds it."""
+    bucket = MemoryBucket()
+    pusher = _filled(bucket)
+    pusher.run("branch", "idea")
+    pusher.run("checkout", "-q", "idea")
+    pusher.commit("idea", idea=random.Random(9).randbytes(5_000), other=b"o" * 5_000)
+    pusher.push("idea")
+    lazy = Machine(bucket, is_lazy=True)
+    lazy.pull()
+    lazy.run("checkout", "-q", "origin/idea", "--", "idea")
+    lazy.run("commit", "-q", "-am", "taken over")
+    sent = lazy.push().sent_bytes
+    assert sent < 5_000
+    reader = Machine(bucket, is_lazy=is_lazy)
+    run_to_end(fetch(reader.repository, bucket, "origin", ["main"]), reader.store)
+    reader.run("merge", "-q", "origin/main")
+    assert _checked(reader).problems == []
+    assert reader.head == lazy.head
+    # The other branch still brings all of its own.
+    reader.fetch()
+    reader.run("reset", "--hard", "-q", "origin/idea")
+    checked = _checked(reader)
+    assert checked.problems == []
+    assert checked.promised == (len(_contents(reader)) if is_lazy else 0)
