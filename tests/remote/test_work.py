@@ -111,10 +111,25 @@ def test_each_branch_has_its_own(two: tuple[Stage, Stage]) -> None:
     other.run("fetch")
     for branch in ("main", "side"):
         assert other.run("show", f"origin/{name_of(one, branch)}:a") == f"{branch}\n"
+    one.live("side").write(b"a", b"side again\n")
+    one.run("reset", "--hard")
+    one.run("branch", "third")
+    one.live("third").write(b"a", b"third\n")
+    reply = one.run("push", "--work", "--all", "origin")
+    assert " + " not in reply
+    assert [line.split()[-1] for line in reply.splitlines()[1:-1]] == [
+        *(name_of(one, branch) for branch in ("side", "third", "main")),
+    ]
+    other.run("fetch", "--prune")
+    assert other.run("show", f"origin/{name_of(one, 'side')}:a") == "side again\n"
+    assert other.run("branch", "-r").count("machines/") == 2
+    assert one.run("push", "--work", "--all") == "Everything up-to-date\n"
+    one.run("branch", "-D", "third")
+    assert f" - [deleted] {name_of(one, 'third')}\n" in one.run("push", "--work", "--all")
     one.run("checkout", "-q", "HEAD~0")
     with pytest.raises(UsageError, match="check out a branch"):
         one.run("push", "--work")
-    for words in (["--all"], ["--tags"], ["-d"], ["--force-with-lease"], ["origin", "main"]):
+    for words in (["--tags"], ["-d"], ["--force-with-lease"], ["origin", "main"]):
         with pytest.raises(UsageError):
             one.run("push", "--work", *words)
 

@@ -66,7 +66,7 @@ PUSH = Verb(
         "[--force-with-lease] [--tags] [REMOTE] [BRANCH[:NAME]]...",
         "--all [REMOTE]",
         "--delete [REMOTE] NAME...",
-        "--work [REMOTE]",
+        "--work [--all] [REMOTE]",
     ),
     description=(
         "Without BRANCH the current branch is pushed; without REMOTE it goes to 'origin', or to\n"
@@ -80,7 +80,7 @@ PUSH = Verb(
         "seen of it; its commits stay.\n"
         "The experiment of a branch goes with it, and what others measured stays: all scores are\n"
         "merged. One without a branch is pushed by its name, or as refs/experiments/NAME.\n"
-        "With --work, the uncommitted changes of the current branch become a commit there, on\n"
+        "With --work, the uncommitted changes of the branch (--all: of each) become a commit, on\n"
         "machines/MACHINE/BRANCH, and nothing changes here: another machine can take them over.\n"
         "The next one replaces it, and a push of the branch deletes it when all is committed.\n"
         "Ignored files, the operation log and, without --work, uncommitted changes stay here."

@@ -35,34 +35,60 @@ from heliosfs.workspace.flush import file_slices
 
 _SHOWN = "uncommitted work"
 _FLUSHED_BYTES = 4 * 1024 * 1024
-_NOT_BESIDE = ("all", "tags", "delete", "force-with-lease")
+_NOT_BESIDE = ("tags", "delete", "force-with-lease")
 
 
 def push_work(request: Request, options: Options) -> Steps[str]:
-    """Push the uncommitted changes of the view's branch, and nothing else."""
+    """Push the uncommitted changes of the view's branch, or of all branches, and nothing else."""
     for other in _NOT_BESIDE:
         options.only_one("work", other)
     options.at_most(1)
     repository = request.repository
-    branch = repository.refs.branch(request.view.require_branch())
-    remote = named_remote(request, options.words[0] if options.words else None, branch.name)
+    names = [request.view.require_branch()] if "all" not in options else _all(repository)
+    remote = named_remote(request, options.words[0] if options.words else None, names[0])
     url = repository.remotes.url(remote)
     for _ in file_slices(request.view.workspace, _FLUSHED_BYTES):
         yield TURN
     with repository.transaction:
         machine = machine_name(repository)
-    work = work_of(repository, branch, machine)
+    works = []
+    for name in names:
+        branch = repository.refs.find(name)
+        work = work_of(repository, branch, machine) if branch is not None else None
+        if work is not None:
+            works.append((name, work))
+        yield TURN
     bucket = yield from on_thread(partial(open_bucket, url))
-    check_same(repository.remotes, remote, url)
-    if work is None:
-        outcomes = yield from clear_work(repository, bucket, remote, [branch.name])
-    else:
-        there = work_branch(machine, branch.name)
-        outcomes = [(yield from _push_work(repository, bucket, remote, there, work))]
+    outcomes = []
+    for name, work in works:
+        check_same(repository.remotes, remote, url)
+        there = work_branch(machine, name)
+        try:
+            outcomes.append((yield from _push_work(repository, bucket, remote, there, work)))
+        except Stale as error:
+            if len(names) == 1:
+                raise
+            ref = PushedRef(HEADS, _SHOWN, there, None)
+            outcomes.append(RefOutcome(ref, None, str(error)))
+    if "all" in options:
+        names += _gone(repository, remote, machine)
+    outcomes += yield from clear_work(repository, bucket, remote, names)
     code = exit_code(outcomes)
     if "json" in options:
         return answer(json_reply(document_of(remote, url, outcomes)), code)
     return answer("" if "quiet" in options else text_of(url, outcomes), code)
+
+
+def _all(repository: Repository) -> list[str]:
+    return sorted(branch.name for branch in repository.refs)
+
+
+def _gone(repository: Repository, remote: str, machine: str) -> list[str]:
+    """Return the branches that are not here any more, of which this machine has pushed work."""
+    prefix = work_branch(machine, "")
+    refs = [name for kind, name in repository.remotes.refs(remote) if kind == HEADS]
+    pushed = [name.removeprefix(prefix) for name in refs if name.startswith(prefix)]
+    return sorted(name for name in pushed if name not in repository.refs)
 
 
 def _push_work(
@@ -108,7 +134,9 @@ def clear_work(
     for name in names:
         there, branch = work_branch(machine, name), repository.refs.find(name)
         seen = repository.remotes.tracked(remote, HEADS, there)
-        if seen is None or branch is None or work_of(repository, branch, machine) is not None:
+        if seen is None:
+            continue
+        if branch is not None and work_of(repository, branch, machine) is not None:
             continue
         if repository.history.read(seen.commit).metadata.get(WORK_KEY) != machine:
             continue
