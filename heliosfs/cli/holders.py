@@ -62,24 +62,26 @@ class _Namespace(NamedTuple):
 
 
 def find_holders(
-    path: str, device: str, daemon_pid: int, seconds: float = _SECONDS
+    path: str, device: str, daemon_pid: int, *, is_control: bool = False
 ) -> list[Holder]:
     """Return holders of the file system `device`, which is or was mounted at `path`: three at most.
 
-    Processes that use it come first, then namespaces with a copy in which no process was found.
-    Nothing where the device is not known yet.
+    `is_control` says that it has control files, and is mounted still.  Processes that use it come
+    first, then namespaces with a copy in which no process was found.  Nothing where the device is
+    not known yet.
     """
     if not device:
         return []
-    return _Search(path, device, daemon_pid, time.monotonic() + seconds).run()
+    return _Search(path, device, daemon_pid, is_control=is_control).run()
 
 
 class _Search:
-    def __init__(self, path: str, device: str, daemon_pid: int, deadline: float) -> None:
+    def __init__(self, path: str, device: str, daemon_pid: int, *, is_control: bool) -> None:
         self._path = path
         self._device = device
         self._daemon_pid = daemon_pid
-        self._deadline = deadline
+        self._is_control = is_control
+        self._deadline = time.monotonic() + _SECONDS
         self._own = _namespace_of("/proc/self")
         self._namespaces: dict[str, _Namespace] = {}
         self._first: dict[str, int] = {}
@@ -169,9 +171,10 @@ class _Search:
 
     def _is_same(self, mount: Mount) -> bool:
         """Return True if it is the wanted mount, and no later one: device numbers are reused."""
-        # It was in the table a moment ago, as it is looked for only while it is there.
-        if mount.is_control:
-            return True
+        if self._is_control or mount.is_control:
+            # Control files were in the table a moment ago, as they are looked for only while they
+            # are there; those of others may have got the number of a workspace that is gone.
+            return self._is_control and mount.is_control
         daemon = runfiles.find(mount.path) if mount.is_ours else None
         return mount.is_ours and (
             daemon is None

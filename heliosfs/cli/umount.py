@@ -85,7 +85,7 @@ def unmount_or_explain(mount: Mount, daemon: runfiles.Daemon | None, *, lazy: bo
             holders = [
                 holder
                 for each in (*inner, mount)
-                for holder in find_holders(each.path, each.device, pid)
+                for holder in find_holders(each.path, each.device, pid, is_control=each.is_control)
                 if holder.pid
             ]
             if holders:

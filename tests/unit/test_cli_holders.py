@@ -10,7 +10,7 @@ import pytest
 from heliosfs.cli import holders, runfiles, umount
 from heliosfs.cli.holders import Holder, device_of, find_holders
 from heliosfs.errors import Busy
-from heliosfs.mounttable import Mount
+from heliosfs.mounttable import CONTROL_FSTYPE, Mount
 
 
 @pytest.fixture(autouse=True)
@@ -32,13 +32,23 @@ def test_how_they_are_named() -> None:
     assert str(Holder(0, "/place", "", "")) == "the mount of it at /place"
 
 
-def test_nobody_holds_what_is_not_mounted_yet_or_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fstype", ["ext4", CONTROL_FSTYPE])
+def test_nobody_holds_what_is_not_mounted_yet_or_is_gone(
+    monkeypatch: pytest.MonkeyPatch, fstype: str
+) -> None:
     assert find_holders("/ws", "", 1) == []
     # The number of the device is that of something else by now, which processes use.
     device = device_of("/proc/self/cwd")
-    later = Mount("/", "ext4", "/dev/sda", 1, device)
+    later = Mount("/other", fstype, "source", 1, device)
     monkeypatch.setattr(holders, "mounts", lambda process: [later])
     assert find_holders("/ws", device, 1) == []
+
+
+def test_control_files_that_are_mounted_have_holders(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = device_of("/proc/self/cwd")
+    control = Mount("/ws/.helios/ctl", CONTROL_FSTYPE, "source", 1, device)
+    monkeypatch.setattr(holders, "mounts", lambda process: [control])
+    assert find_holders(control.path, device, 1, is_control=True)
 
 
 def test_a_daemon_that_cannot_be_seen_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
