@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import posixpath
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from heliosfs.cli.arguments import LocalVerbParser
@@ -35,6 +37,8 @@ _OF_GIT = {
     "--single-branch": _ONE_BRANCH,
 }
 """Advice for options of git that are not here."""
+_GO = b"mount"
+"""The line to the process that mounts; without it, it ends."""
 
 
 def clone_parser() -> LocalVerbParser:
@@ -82,19 +86,23 @@ def clone(argv: Sequence[str]) -> int:
     bucket = open_bucket(asked.url)
     branch = _chosen(bucket, asked.url, asked.branch)
     check_outside(directory, "")
-    line = ProgressLine()
-    try:
+    with ExitStack() as stack:
+        mounter = None
+        if not asked.no_mount:
+            mounter = _Mounter(directory, is_quiet=asked.quiet)
+            stack.callback(mounter.close)
+        line = ProgressLine()
+        stack.callback(line.end)
         with prepared(directory):
             done = _fill(directory, bucket, asked.url, branch, line, is_lazy=not asked.full)
-    finally:
         line.end()
-    if not asked.quiet:
-        print(_told(done, asked.url), flush=True)
-    for each in done.damaged:
-        print(f"helios: origin/{each.name} is damaged there: {each.text}", file=sys.stderr)
-    code = 1 if done.damaged else 0
-    if not asked.no_mount:
-        return _mounted(directory, is_quiet=asked.quiet) or code
+        if not asked.quiet:
+            print(_told(done, asked.url), flush=True)
+        for each in done.damaged:
+            print(f"helios: origin/{each.name} is damaged there: {each.text}", file=sys.stderr)
+        code = 1 if done.damaged else 0
+        if mounter is not None:
+            return mounter.mount() or code
     if not asked.quiet:
         print(f"mount it with: helios mount {shlex.quote(directory)}")
     return code
@@ -107,27 +115,51 @@ def _told(done: FetchResult, url: str) -> str:
     return told
 
 
-def _mounted(directory: str, *, is_quiet: bool) -> int:
-    """Mount a workspace that was cloned; return the exit code."""
-    # In a process of its own: the daemon is forked, which the threads of a client of object storage
-    # do not survive.
-    out = subprocess.DEVNULL if is_quiet else None
-    code = subprocess.run(command(__name__, directory), check=False, stdout=out).returncode
-    if code:
-        # Nothing is taken back: all of it can be used, and be mounted later.
-        print(
-            "helios: the clone is complete, and not mounted; later: "
-            f"helios mount {shlex.quote(directory)}",
-            file=sys.stderr,
+class _Mounter:
+    """A process that mounts the workspace in the end, and loads its modules meanwhile.
+
+    It is a process of its own as the daemon is forked, which the threads of a client of object
+    storage do not survive.
+    """
+
+    def __init__(self, directory: str, *, is_quiet: bool) -> None:
+        self._directory = directory
+        self._process = subprocess.Popen(
+            command(__name__, directory),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL if is_quiet else None,
         )
-    return code
+
+    def close(self) -> None:
+        """Let it end, also if it was not to mount."""
+        self._process.communicate()
+
+    def mount(self) -> int:
+        """Mount the workspace that was cloned; return the exit code."""
+        self._process.communicate(_GO)
+        code = self._process.returncode
+        if code:
+            # Nothing is taken back: all of it can be used, and be mounted later.
+            print(
+                "helios: the clone is complete, and not mounted; later: "
+                f"helios mount {shlex.quote(self._directory)}",
+                file=sys.stderr,
+            )
+        return code
 
 
 def main(argv: list[str]) -> None:
-    """Mount the workspace that was cloned, as the program of a process."""
+    """Mount the workspace when it was cloned, as the program of a process."""
+    import heliosfs.cli.mount  # all that a mount takes, before there is one
+    import heliosfs.daemon.serve  # noqa: F401
     from heliosfs.cli.main import main as run_command
 
-    sys.exit(run_command(["mount", *argv]))
+    # Whoever interrupts the clone is told so by the clone.
+    interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    asked = sys.stdin.buffer.read(len(_GO))
+    signal.signal(signal.SIGINT, interrupt)
+    if asked == _GO:
+        sys.exit(run_command(["mount", *argv]))
 
 
 def _chosen(bucket: Bucket, url: str, asked: str | None) -> str:
@@ -173,6 +205,9 @@ def _fill(
             steps = fetch(repository, bucket, DEFAULT_REMOTE)
             done = run_to_end(steps, store, line.tell)
             check_undamaged(done, DEFAULT_REMOTE, branch)
+            # Nothing was here that its files could be older than, so they have the times that they
+            # were committed with, and no tree needs another form.
+            repository.root.workspace.gives_new_times = False
             run(repository, repository.root, ["merge", "-q", f"{DEFAULT_REMOTE}/{branch}"])
             repository.close()
         finally:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from heliosfs.errors import CorruptObject
-from heliosfs.objects.ids import CommitId, Kind
+from heliosfs.objects.ids import CommitId, Kind, Oid
 from heliosfs.remote.bucket import Bucket
 from heliosfs.remote.closure import Beyond, NewCommits
 from heliosfs.remote.damage import read_whole, told_as_local
@@ -32,6 +32,8 @@ _DECODED_COUNT = 2_000
 _WRITTEN_BYTES = 8 * 1024 * 1024
 _UNWRITTEN_COUNT = 100_000
 """Objects that are written in one go, however small they are."""
+_ARRIVED_MAX = 200_000
+"""Contents that are remembered, about: 25 MB."""
 _ANNOUNCED_COUNT = 500
 _PROMISED_COUNT = 200_000
 """Rows from which those that were noted are written."""
@@ -59,6 +61,9 @@ class Download:
         self._rows: list[PackRows] = []
         """Contents that are to be promised."""
         self._row_count = 0
+        self._arrived: set[Oid] = set()
+        """Contents that came or were promised, the first of them; all are in the store, or
+        promised, before anything is checked."""
         self._promised: list[str] = []
         """Names of the promises that were made."""
 
@@ -167,6 +172,8 @@ class Download:
                 continue
             self._tables.add(named)
             self._rows.append(PackRows(*pack.name, [_promised_row(row) for row in rows]))
+            if len(self._arrived) < _ARRIVED_MAX:
+                self._arrived.update(Oid(row.oid) for row in rows)
             self._row_count += len(rows)
             self.promised_count += len(rows)
             if self._row_count >= _PROMISED_COUNT:
@@ -201,6 +208,8 @@ class Download:
             for found in taken:
                 bulk.add(found.oid, found.kind, found.data, self._bases.take(found))
                 self.object_count += 1
+                if found.kind is Kind.BLOB and len(self._arrived) < _ARRIVED_MAX:
+                    self._arrived.add(found.oid)
                 yield TURN
             waiting += len(taken)
             if bulk.waiting_bytes >= _WRITTEN_BYTES or waiting >= _UNWRITTEN_COUNT:
@@ -211,7 +220,7 @@ class Download:
     def _check(self, new: NewCommits) -> Steps[None]:
         """Check that each commit can be read, and that all which it needs is there."""
         store = self._store
-        beyond = Beyond(store, reads_blobs=False)
+        beyond = Beyond(store, reads_blobs=False, arrived=self._arrived)
         for oid, links in new.links.items():
             root = decoded(oid, read_whole(store, oid, Kind.COMMIT)).root
             if not root.is_dir:

@@ -78,6 +78,8 @@ def test_it_is_mounted_and_everything_but_contents_is_there(
     assert clone.is_mounted
     link.is_cut = True
     assert _ran("ls", "-lR", clone.path).count(f" {SIZE} ") == COUNT
+    for name in ("0/00", "1/39", "large"):
+        assert (clone.path / name).stat().st_mtime_ns == (one.path / name).stat().st_mtime_ns
     assert len(_ran("find", clone.path, "-size", "+39k", "-name", "??").split()) == COUNT
     assert _ran("du", "-s", "--apparent-size", clone.path)
     assert "nothing to commit" in clone.helios("status")
