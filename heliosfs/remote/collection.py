@@ -36,6 +36,7 @@ from heliosfs.remote.boundary import (
 )
 from heliosfs.remote.bucket import Bucket, Changed, NoObject, StoredObject
 from heliosfs.remote.layout import INDEXES, PACKS, TREES, commit_of
+from heliosfs.remote.merging import MERGES_PREFIX, merge
 from heliosfs.remote.reach import Reach, read_roots
 from heliosfs.remote.reading import READERS
 from heliosfs.steps import Progress, Steps, on_thread
@@ -47,6 +48,8 @@ _YOUNG_SECONDS = 3_600.0
 """Age below which nothing is condemned: pushes that are under way have no ref yet."""
 _FORGOTTEN_SECONDS = 86_400.0
 """Age from which other objects of collections are taken for what a killed one has left."""
+_DEAD_SECONDS = 7 * 86_400.0
+"""Age from which a merge that is under way is taken for dead."""
 _STAGE_SECONDS = 20.0
 """Time after which a sweep makes sure that nobody else has ended it."""
 _DELETED_AT_ONCE = 4 * READERS
@@ -71,6 +74,8 @@ class CollectionResult(NamedTuple):
     condemned_bytes: int = 0
     due_seconds: float = 0.0
     """Time until they may be deleted."""
+    merged_count: int = 0
+    """Objects with trees that became fewer."""
 
 
 def collect(
@@ -110,6 +115,8 @@ class _Collection:
                 return self._result
         if boundary.state != IDLE:
             boundary, version = yield from self._sweep(boundary, version)
+        merged = yield from merge(self._bucket)
+        self._result = self._result._replace(merged_count=merged.merged_count)
         yield from self._condemn(boundary, version, stored_now)
         yield from on_thread(partial(self._tidy, stored_now))
         return self._result
@@ -286,6 +293,9 @@ class _Collection:
 
     def _tidy(self, stored_now: float) -> None:
         """Delete lists and the like that nothing names and that nobody is about to name."""
+        for each in list(self._bucket.list(MERGES_PREFIX)):
+            if each.modified_at < stored_now - _DEAD_SECONDS:
+                self._bucket.delete(each.key, each.version)
         boundary, _ = read_boundary(self._bucket)
         kept = {BOUNDARY_KEY, list_key(boundary.condemned)}
         for each in list(self._bucket.list(COLLECTIONS)):

@@ -190,7 +190,7 @@ class _Range:
         decoded_bytes = self._decoded_bytes + each.size
         if (
             (each.remote, each.pack) != (self.remote, self.pack)
-            or not self.end <= each.offset <= self.end + _GAP_MAX_BYTES
+            or not self._follows(each)
             or end - self.start > _RANGE_BYTES
             or decoded_bytes > _DECODED_BYTES_MAX
         ):
@@ -198,6 +198,11 @@ class _Range:
         self.rows.append(each)
         self.end, self._decoded_bytes = end, decoded_bytes
         return True
+
+    def _follows(self, each: Promise) -> bool:
+        last = self.rows[-1]
+        is_of_group = (each.offset, each.stored_bytes) == (last.offset, last.stored_bytes)
+        return is_of_group or self.end <= each.offset <= self.end + _GAP_MAX_BYTES
 
 
 class _Ranges:

@@ -105,7 +105,7 @@ class Download:
                 continue
             shown = f"trees/{oid.hex()[:12]}"
             trees = read_trees(shown, (yield from self._reader.trees(oid)))
-            yield from self._add(bulk, _of_frames(shown, trees))
+            yield from self._add(bulk, objects_of_frames(shown, trees))
             if self._is_lazy:
                 yield from self._take_rows(trees.table)
             else:
@@ -247,7 +247,8 @@ class Download:
         self.commit_count = len(new.links)
 
 
-def _of_frames(shown: str, trees: PushedTrees) -> Iterator[RemoteObject]:
+def objects_of_frames(shown: str, trees: PushedTrees) -> Iterator[RemoteObject]:
+    """Yield the objects of an object with trees, but for those of its packs.  CorruptObject."""
     at = trees.frames_at
     while at < len(trees.data):
         found, at = read_frame(shown, trees, at)

@@ -9,7 +9,7 @@ which was damaged, cut off or replaced is not taken for it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from blake3 import blake3
 
 from heliosfs.errors import CorruptObject, TooLarge
 from heliosfs.objects.ids import OID_BYTES, Kind, Oid, object_id
+from heliosfs.remote.packgroup import GROUPED, decode_from_group, encode_group
 from heliosfs.store.encoding.codecs import Codec, DecodeError, decode, encode
 
 HEAD = b"helios-pack 1\n\0\0"
@@ -31,7 +32,7 @@ PACK_FULL_BYTES = 8 * 1024 * 1024
 PACK_MAX = 2 * OBJECT_MAX
 """Largest pack that is read."""
 _KINDS = frozenset(map(int, Kind))
-_CODECS = frozenset((int(Codec.RAW), int(Codec.LZ4), int(Codec.ZSTD)))
+_CODECS = frozenset((int(Codec.RAW), int(Codec.LZ4), int(Codec.ZSTD), GROUPED))
 
 
 class RemoteObject(NamedTuple):
@@ -102,6 +103,15 @@ class PackWriter:
         codec, body = encode(found.data, prefer_zstd=True)
         row = _ROW.pack(found.oid, found.kind, codec, len(found.data), len(body), self._at)
         self._rows.append(row)
+        self._parts.append(body)
+        self._at += len(body)
+
+    def add_group(self, contents: Sequence[RemoteObject]) -> None:
+        """Add contents that are compressed together, each of `GROUPED_MAX_BYTES` at most."""
+        body = encode_group([each.data for each in contents])
+        for each in contents:
+            row = (each.oid, each.kind, GROUPED, len(each.data), len(body), self._at)
+            self._rows.append(_ROW.pack(*row))
         self._parts.append(body)
         self._at += len(body)
 
@@ -184,20 +194,28 @@ def _in_order(shown: str, name: PackName, table: bytes) -> Iterator[PackRow]:
     """Yield the rows of a pack by their offsets, each of which can be true.  CorruptObject."""
     rows = sorted(map(PackRow._make, _ROW.iter_unpack(table)), key=attrgetter("offset"))
     end, last = len(HEAD), name.size - len(table) - _FOOT.size
+    group: tuple[int, int] | None = None
     for row in rows:
+        place = row.offset, row.stored_bytes
         # Bodies that overlap would let a small pack hold any number of large objects.
-        if row.size > OBJECT_MAX or row.offset < end or row.offset + row.stored_bytes > last:
+        is_free = row.offset >= end or (row.codec == GROUPED and place == group)
+        if row.size > OBJECT_MAX or not is_free or row.offset + row.stored_bytes > last:
             raise CorruptObject(f"{shown} of the remote has an object of impossible size")
         end = row.offset + row.stored_bytes
+        group = place if row.codec == GROUPED else None
         yield row
 
 
 def decoded_object(kind: int, codec: int, body: bytes, size: int, oid: bytes) -> RemoteObject:
     """Return the object of an encoded body, checked against its id.  CorruptObject."""
     try:
-        found = RemoteObject(Kind(kind), Oid(oid), decode(codec, body, size))
+        if codec == GROUPED:
+            data = decode_from_group(body, Oid(oid))
+        else:
+            data = decode(codec, body, size)
+        found = RemoteObject(Kind(kind), Oid(oid), data)
     except (DecodeError, ValueError) as error:
         raise CorruptObject(f"object {oid.hex()} of the remote is damaged: {error}") from error
-    if object_id(found.kind, found.data) != oid:
+    if object_id(found.kind, found.data) != oid or len(found.data) != size:
         raise CorruptObject(f"object {oid.hex()} of the remote has other bytes than its id says")
     return found

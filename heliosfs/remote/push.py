@@ -38,6 +38,10 @@ from heliosfs.steps import Steps, on_thread
 
 _TRIES = 5
 """Number of times that objects are sent again which a collection deletes meanwhile."""
+_SWEPT_WAITS = 120
+_SWEPT_SECONDS = 1.0
+pause = time.sleep
+"""Function by which a push waits for the end of a sweep."""
 
 
 class NotFastForward(Stale):
@@ -82,6 +86,37 @@ def push(
     what was last seen of it.  NotFastForward says what to do; Unreachable, and nothing here has
     changed.
     """
+    url = repository.remotes.url(remote)
+    while True:
+        steps = _push_once(repository, bucket, remote, kind, name, head, with_lease, note_of)
+        try:
+            return (yield from steps)
+        except _TreesMoved as moved:
+            with repository.transaction:
+                check_same(repository.remotes, remote, url)
+                now_ns = repository.clock.now_ns()
+                repository.remotes.track(remote, kind, name, moved.found, now_ns)
+
+
+class _TreesMoved(Exception):
+    """The ref names the same commit, and other trees: those of a merge in the remote."""
+
+    def __init__(self, found: TrackedRef) -> None:
+        super().__init__(found)
+        self.found = found
+
+
+def _push_once(
+    repository: Repository,
+    bucket: Bucket,
+    remote: str,
+    kind: str,
+    name: str,
+    head: CommitId,
+    with_lease: bool,
+    note_of: str,
+) -> Steps[PushResult]:
+    """See `push`.  _TreesMoved, and nothing has changed."""
     url = repository.remotes.url(remote)
     seen = repository.remotes.tracked(remote, kind, name)
     is_forced = False
@@ -219,7 +254,7 @@ class _Sending:
         Only a push that slept for as long as a collection waits has to send something again.
         """
         for _ in range(_TRIES):
-            lost = yield from on_thread(self._lost)
+            lost = yield from on_thread(self._lost_at_last)
             if not lost.keys:
                 return
             self._leave(lost, is_repair=True)
@@ -251,6 +286,18 @@ class _Sending:
         if lost.is_swept:
             raise Busy(UNDER_WAY)
         return lost
+
+    def _lost_at_last(self) -> LostObjects:
+        """Wait until nothing is being deleted, and return what is gone then.  Busy.
+
+        What was about to be deleted may have been spared, since others need it.
+        """
+        for _ in range(_SWEPT_WAITS):
+            lost = self._lost()
+            if not lost.is_swept:
+                return lost
+            pause(_SWEPT_SECONDS)
+        raise Busy(f"the branch was pushed, but {UNDER_WAY}; then push again")
 
     def _lost(self) -> LostObjects:
         try:
@@ -304,8 +351,10 @@ class _RefPlace:
             except Changed:
                 pass
         found, version = self._look()
-        is_same = seen is not None and found[:2] == (seen.commit, seen.trees)
-        if is_same and found.commit != record.commit:
+        if seen is not None and found.commit == seen.commit != record.commit:
+            if found.trees != seen.trees:
+                place = found.commit, found.trees, found.generation, version
+                raise _TreesMoved(TrackedRef(*place))
             # It has not moved, and is another object all the same: that of a copied directory.
             try:
                 return self._put(record._replace(generation=found.generation + 1), version)

@@ -130,6 +130,31 @@ class Reach:
             return list(pool.map(read, commits))
 
 
+def is_whole(bucket: Bucket, commit: CommitId) -> bool:
+    """Return True if the trees that are named after a commit, and all that they need, are there.
+
+    On a thread.
+    """
+
+    def look(commit: CommitId) -> PushedTrees:
+        trees = read_all(bucket, commit)
+        for key in needed_keys(trees):
+            bucket.get(key, 0, 1)
+        return trees
+
+    seen, pending = {commit}, [commit]
+    with ThreadPoolExecutor(READERS) as pool:
+        while pending:
+            try:
+                found = list(pool.map(look, pending))
+            except (MissingObject, CorruptObject, NoObject):
+                return False
+            bases = dict.fromkeys(base for trees in found for base in trees.bases)
+            pending = [base for base in bases if base not in seen]
+            seen.update(pending)
+    return True
+
+
 def read_all(bucket: Bucket, commit: CommitId) -> PushedTrees:
     """Return an object with trees.  MissingObject, CorruptObject."""
     key = trees_key(commit)

@@ -124,6 +124,16 @@ def read_trees(shown: str, data: bytes) -> PushedTrees:
     return PushedTrees([CommitId(Oid(each)) for each in bases], table, data[:end], frames_at)
 
 
+def replace_bases(trees: PushedTrees, bases: Sequence[CommitId]) -> bytes:
+    """Return the bytes of an object with other bases, and the same frames and packs."""
+    counts = _OLD_COUNTS if trees.data.startswith(OLD_HEAD) else _COUNTS
+    at = len(HEAD) + counts.size
+    others = trees.data[len(HEAD) + _COUNT.size : at]
+    rest = trees.data[at + len(trees.bases) * OID_BYTES :]
+    data = b"".join((trees.data[: len(HEAD)], _COUNT.pack(len(bases)), others, *bases, rest))
+    return data + blake3(data).digest()
+
+
 def _old_table(shown: str, data: bytes, at: int, count: int) -> tuple[PackTable, int]:
     """Read the packs of an object of the first form.  CorruptObject."""
     end = at + count * _OLD_PACK.size

@@ -6,9 +6,10 @@ import secrets
 from collections.abc import Collection, Iterable
 from functools import partial
 
+from heliosfs.errors import Busy
 from heliosfs.objects.ids import CommitId, Kind, object_id
 from heliosfs.remote.boundary import Reliance
-from heliosfs.remote.bucket import Bucket, Changed, NoObject
+from heliosfs.remote.bucket import Bucket, Changed, Got, NoObject
 from heliosfs.remote.closure import Beyond, NewCommits, unreached
 from heliosfs.remote.layout import index_key, pack_key, trees_key
 from heliosfs.remote.packfile import (
@@ -20,6 +21,7 @@ from heliosfs.remote.packfile import (
     encode_rows,
 )
 from heliosfs.remote.packtable import PackTableWriter
+from heliosfs.remote.reach import is_whole
 from heliosfs.remote.treesfile import TreesWriter
 from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.remotes import TrackedRef
@@ -36,6 +38,7 @@ takes as long as some MB, and whoever wants the trees alone reads this much more
 _SMALL_DECODED_BYTES = 1024 * 1024
 """The same before compression, so that a few KB of zeros do not hold a reader's memory."""
 _SALT_BYTES = 16
+_TRIES = 8
 
 
 class Upload:
@@ -101,7 +104,7 @@ class Upload:
         if not self._new.links:
             return next(iter(self.bases))
         notes = self._repository.remotes.notes
-        self._is_resumed = notes.is_pushing(self._remote) or self._is_repair
+        self._is_resumed = notes.is_pushing(self._remote)
         if not self._is_resumed:
             with self._repository.transaction:
                 notes.note_push(self._remote, is_under_way=True)
@@ -207,31 +210,52 @@ class Upload:
             self._send_pack(self._contents)
         if not self._overflow.is_empty:
             self._send_pack(self._overflow)
-        self._create(trees_key(head), self._trees.finish(list(self.bases), self._packs))
+        self._put_trees(head, self._trees.finish(list(self.bases), self._packs))
 
     def _create(self, key: str, data: bytes) -> None:
-        """Create an object, unless it is there: by its name it is as good as ours."""
+        """Create an object, unless it is there: its name says what its bytes are."""
         # Asked only after a push that was cut short: another one has no request to spare.
-        if self._is_resumed and not self._is_repair and self._is_there(key):
+        if self._is_resumed and self._read(key, 1) is not None:
             self._reliance.found.add(key)
             return
         try:
-            version = self._bucket.create(key, data)
+            self._reliance.own[key] = self._bucket.create(key, data)
         except Changed:
-            if not self._is_repair:
-                self._reliance.found.add(key)
-                return
-            version = self._replace(key, data)
-        self._reliance.own[key] = version
+            self._reliance.found.add(key)
+            return
         self.sent_bytes += len(data)
 
-    def _is_there(self, key: str) -> bool:
-        try:
-            self._bucket.get(key, 0, 1)
-        except NoObject:
-            return False
-        return True
+    def _put_trees(self, head: CommitId, data: bytes) -> None:
+        """Create the object with trees, of which the name does not say what it needs.
 
-    def _replace(self, key: str, data: bytes) -> str:
-        """Replace an object whatever it is: no other one is as good.  Changed."""
-        return self._bucket.swap(key, data, self._bucket.get(key, 0, 1).version)
+        One that is there stays if all is there that it needs: others may need it as it is.  It may
+        also be what a push has left which was refused long ago; then nobody can need it.
+        """
+        key = trees_key(head)
+        is_looked_at = self._is_resumed
+        for _ in range(_TRIES):
+            there = self._read(key, len(data) + 1) if is_looked_at else None
+            try:
+                if there is None:
+                    self._reliance.own[key] = self._bucket.create(key, data)
+                elif there.data == data:
+                    # It is our own, of which the answer was lost, or as good.
+                    self._reliance.own[key] = there.version
+                    return
+                elif is_whole(self._bucket, head):
+                    self._reliance.found.add(key)
+                    return
+                else:
+                    self._reliance.own[key] = self._bucket.swap(key, data, there.version)
+            except Changed:
+                is_looked_at = True
+                continue
+            self.sent_bytes += len(data)
+            return
+        raise Busy(f"others write {key} of the remote all the time: try again")
+
+    def _read(self, key: str, length: int) -> Got | None:
+        try:
+            return self._bucket.get(key, 0, length)
+        except NoObject:
+            return None

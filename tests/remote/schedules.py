@@ -15,7 +15,7 @@ from typing import Any
 
 from heliosfs.remote.bucket import Got, StoredObject
 from heliosfs.remote.buckets.memory import MemoryBucket
-from heliosfs.remote.layout import decode_ref, index_key, pack_key, trees_key
+from heliosfs.remote.layout import decode_ref, index_key, pack_key, ref_of, trees_key
 from heliosfs.remote.treesfile import read_trees
 
 HOUR = 3600.0
@@ -97,7 +97,7 @@ class SharedBucket:
     def check(self) -> None:
         """Check that all that refs name is there.  Raise Hole."""
         data = self.bucket._data
-        refs = [key for key in data if key.startswith("refs/")]
+        refs = [key for key in data if ref_of(key) is not None]
         pending = [decode_ref(key, data[key]).trees for key in refs]
         seen = set(pending)
         while pending:
@@ -127,6 +127,7 @@ class Actor:
         self._schedule = schedule
         self._shared = schedule.shared
         self.asleep_until = 0.0
+        self._is_dead = False
         self.turn = threading.Semaphore(0)
         self.thread = threading.Thread(target=self._run, args=(act,), daemon=True)
 
@@ -141,9 +142,12 @@ class Actor:
 
     def pause(self) -> None:
         """Let others make requests."""
-        self._schedule.turn.release()
-        self.turn.acquire()
-        if self.is_doomed:
+        if not self._is_dead:
+            self._schedule.turn.release()
+            self.turn.acquire()
+        # What it would still do as it goes, it does not do, either.
+        self._is_dead = self._is_dead or self.is_doomed
+        if self._is_dead:
             raise DiedError
 
     def sleep(self, seconds: float) -> None:

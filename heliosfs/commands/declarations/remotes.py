@@ -31,9 +31,10 @@ REMOTE = Verb(
         "environment. 'remove' changes nothing there. 'set-url' probes, too, and forgets the\n"
         "branches of the old place: the next 'fetch' finds those of the new one. Both are refused\n"
         "while contents are still at the remote.\n"
-        "'gc' notes in the storage what no branch, tag or experiment there needs any more, and\n"
-        "deletes what an earlier run has noted, a day later at the soonest: run it once a day, on\n"
-        "any machine. Others push and fetch meanwhile, and lose nothing."
+        "'gc' merges in the storage what small pushes have left, notes what no branch, tag or\n"
+        "experiment there needs any more, and deletes what an earlier run has noted, a day later\n"
+        "at the soonest: run it once a day, on any machine. Others push and fetch meanwhile, and\n"
+        "lose nothing."
     ),
     options=(
         Option(("-v", "--verbose"), "accepted: the URL is always shown", is_for_text=True),

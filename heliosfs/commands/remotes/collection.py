@@ -59,6 +59,8 @@ def _grace_seconds(options: Options) -> float:
 
 def _text(name: str, done: CollectionResult) -> str:
     lines = []
+    if done.merged_count:
+        lines.append(f"merged what {done.merged_count} pushes have left\n")
     if done.deleted_count:
         lines.append(f"deleted {done.deleted_count} objects: {done.deleted_bytes} bytes\n")
     if done.spared_count:

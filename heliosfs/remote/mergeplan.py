@@ -1,0 +1,171 @@
+"""Plan of a merge: which objects with trees become one, so that a history is read by few requests.
+
+Beginning at each ref, objects are put into *runs*, the newest first: an object, and what is read
+after it.  Each run becomes one object, under the name of its first one, and its size is limited: to
+a MiB at first, to eight times as much in the next run, and so on.  So whoever lacks the last few
+pushes does not read all of history again, and each object is merged a few times at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple
+
+from heliosfs.errors import CorruptObject, MissingObject
+from heliosfs.objects.ids import CommitId, Kind
+from heliosfs.remote.bucket import Bucket, NoObject
+from heliosfs.remote.download import objects_of_frames
+from heliosfs.remote.layout import TREES, commit_of, trees_key
+from heliosfs.remote.packfile import PACK_FULL_BYTES
+from heliosfs.remote.packtable import NamedPack
+from heliosfs.remote.reading import READERS
+from heliosfs.remote.treesfile import TREES_MAX, PushedTrees, read_trees
+from heliosfs.steps import TURN, Progress, Steps, on_thread
+
+RUN_BYTES = 1024 * 1024
+"""Largest size of the newest run: reading it takes about as long as a request."""
+_RUN_GROWTH = 8
+RUN_MAX_BYTES = 32 * 1024 * 1024
+"""Largest size of any run; a merge has it in memory, decoded."""
+_SMALL_PACK_BYTES = PACK_FULL_BYTES // 2
+"""Size below which a pack is merged into another one."""
+_AT_ONCE = 4 * READERS
+
+
+class TreesNode(NamedTuple):
+    """An object with trees, as it was read."""
+
+    commit: CommitId
+    version: str
+    size: int
+    """Bytes that a merge writes again."""
+    bases: list[CommitId]
+    pack_count: int
+    commits: list[CommitId]
+    """Commits that lie in it."""
+
+
+Run = list[TreesNode]
+"""Objects that become one, the newest first, which names it."""
+
+
+def is_merged(pack: NamedPack) -> bool:
+    """Return True if the objects of a pack are written again."""
+    return pack.row_count is None or pack.name.size < _SMALL_PACK_BYTES
+
+
+def read_versioned(bucket: Bucket, commit: CommitId) -> tuple[PushedTrees, str]:
+    """Return an object with trees, and its version.  MissingObject, CorruptObject."""
+    key = trees_key(commit)
+    try:
+        data, version = bucket.get(key, 0, TREES_MAX + 1)
+    except NoObject:
+        raise MissingObject(f"the remote has no {key}") from None
+    return read_trees(f"trees/{commit.hex()[:12]}", data), version
+
+
+class MergePlan:
+    """The objects that refs reach, and the runs that they are put into."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self.runs: list[Run] = []
+        """Runs of one object among them, of which some bases are to be others."""
+        self._bucket = bucket
+        self._read: dict[CommitId, TreesNode] = {}
+        self._placed: set[CommitId] = set()
+        """Objects that are in a run."""
+        self._holders: dict[CommitId, CommitId] = {}
+        """The object in which each commit lies, of those that earlier refs reach, with all of which
+        the commit is complete."""
+        self._tops: dict[CommitId, CommitId] = {}
+        """The top of the run of each object."""
+
+    def resolve(self, commit: CommitId) -> CommitId:
+        """Return the commit after which the object is named that now has what another one had."""
+        holder = commit if commit in self._placed else self._holders.get(commit, commit)
+        return self._tops.get(holder, holder)
+
+    def read(self) -> Steps[None]:
+        """Read all objects with trees, several at once; damaged ones are left out."""
+        listed = yield from on_thread(lambda: [each.key for each in self._bucket.list(TREES)])
+        commits = [commit for commit in map(commit_of, listed) if commit is not None]
+        for at in range(0, len(commits), _AT_ONCE):
+            batch = commits[at : at + _AT_ONCE]
+            found = yield from on_thread(partial(self._read_all, batch))
+            self._read.update({each.commit: each for each in found if each is not None})
+            yield Progress(at, len(commits), "trees")
+
+    def survey(self, refs: Iterable[CommitId]) -> Steps[None]:
+        """Make runs of what refs reach, of the first ref first.  MissingObject, CorruptObject."""
+        for first in refs:
+            line: list[TreesNode] = []
+            parents: list[int] = []
+            pending = [(first, -1)]
+            while pending:
+                commit, parent = pending.pop()
+                # What lies in another object already is not read again.
+                if commit in self._placed or commit in self._holders:
+                    continue
+                if commit not in self._read:
+                    self._read[commit] = yield from on_thread(partial(self._node, commit))
+                node = self._read[commit]
+                self._placed.add(commit)
+                pending += [(base, len(line)) for base in reversed(node.bases)]
+                line.append(node)
+                parents.append(parent)
+                yield TURN
+            for node in line:
+                # Not before: what an object needs itself is no other place of a commit in it.
+                for each in node.commits:
+                    self._holders.setdefault(each, node.commit)
+            self._make_runs(line, parents)
+
+    def _make_runs(self, line: list[TreesNode], parents: list[int]) -> None:
+        """Put objects in the order in which they are read into runs."""
+        limit, begin, size = RUN_BYTES, 0, 0
+        for place, node in enumerate(line):
+            # What is in a run is reached from its top.
+            is_below = parents[place] >= begin and place > begin
+            if place and not (is_below and size + node.size <= limit):
+                if is_below:
+                    limit = min(_RUN_GROWTH * limit, RUN_MAX_BYTES)
+                self._add_run(line[begin:place])
+                begin, size = place, 0
+            size += node.size
+        if line:
+            self._add_run(line[begin:])
+
+    def _add_run(self, run: Run) -> None:
+        self.runs.append(run)
+        self._tops.update({node.commit: run[0].commit for node in run})
+
+    def bases_of(self, run: Run) -> list[CommitId]:
+        """Return the bases of the object that a run becomes."""
+        inside = {node.commit for node in run}
+        bases = {self.resolve(base): None for node in run for base in node.bases}
+        return [base for base in bases if base not in inside]
+
+    def changes(self) -> list[Run]:
+        """Return the runs that become another object."""
+        return [run for run in self.runs if len(run) > 1 or self.bases_of(run) != run[0].bases]
+
+    def _read_all(self, commits: list[CommitId]) -> list[TreesNode | None]:
+        def read(commit: CommitId) -> TreesNode | None:
+            try:
+                return self._node(commit)
+            except (MissingObject, CorruptObject):
+                return None
+
+        with ThreadPoolExecutor(READERS) as pool:
+            return list(pool.map(read, commits))
+
+    def _node(self, commit: CommitId) -> TreesNode:
+        trees, version = read_versioned(self._bucket, commit)
+        small = [each.name.size for each in trees.packs if is_merged(each)]
+        shown = f"trees/{commit.hex()[:12]}"
+        found = objects_of_frames(shown, trees)
+        commits = [CommitId(each.oid) for each in found if each.kind is Kind.COMMIT]
+        size = len(trees.data) + sum(small)
+        return TreesNode(commit, version, size, trees.bases, len(trees.packs), commits)
