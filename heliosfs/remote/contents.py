@@ -6,8 +6,9 @@ the journal.  What was written stays: whoever is interrupted begins again, and r
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
@@ -23,15 +24,16 @@ from heliosfs.remote.likeness import LikelyBases
 from heliosfs.remote.packfile import OBJECT_MAX, RemoteObject, decoded_object
 from heliosfs.remote.places import renew_places
 from heliosfs.remote.reading import READERS
+from heliosfs.remote.threads import DaemonThreads
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import TURN, Progress, Steps, on_thread
 from heliosfs.store.base import Bulk
 from heliosfs.store.promisefile import Promise
 from heliosfs.store.promises import PromiseMarks
 
-_RANGE_BYTES = 4 * 1024 * 1024
-"""Bytes from which a range takes no further content."""
-_DECODED_BYTES_MAX = 32 * 1024 * 1024
+_RANGE_BYTES = 9 * 1024 * 1024
+"""Most bytes of a range, unless one content has more: a pack that a push makes is one range."""
+_DECODED_BYTES_MAX = 16 * 1024 * 1024
 """Bytes of contents, decoded, from which it takes none either."""
 _GAP_MAX_BYTES = 64 * 1024
 """Most bytes between two contents that are read for nothing, to save a request."""
@@ -116,11 +118,19 @@ class Contents:
         bases, done_bytes = LikelyBases(), 0
         self._promises_before = self._promises.marks()
         ranges = _Ranges(self._missing())
-        while group := (yield from ranges.next_group()):
-            buckets = yield from self._buckets_of(group)
-            for found in (yield from on_thread(partial(_read_all, buckets, group))):
-                yield from self._add(bulk, found, bases)
-            done_bytes += sum(row.stored_bytes for each in group for row in each.rows)
+        coming: deque[_Arrival] = deque()
+        threads = DaemonThreads("contents", READERS)
+        while True:
+            # The next ones are on their way while what has come is encoded.
+            while len(coming) < READERS and (wanted := (yield from ranges.next())) is not None:
+                bucket = yield from self._bucket_of(wanted.remote)
+                coming.append(_Arrival(bucket, wanted))
+                threads.start(coming[-1].run)
+            if not coming:
+                break
+            arrival = coming.popleft()
+            yield from self._add(bulk, (yield from on_thread(arrival.result)), bases)
+            done_bytes += sum(row.stored_bytes for row in arrival.wanted.rows)
             yield Progress(done_bytes, max(done_bytes, total_bytes), "bytes", self._count)
         yield from _written(bulk)
 
@@ -166,11 +176,11 @@ class Contents:
         if bulk.waiting_bytes >= _WAITING_BYTES:
             yield from _written(bulk)
 
-    def _buckets_of(self, group: list[_Range]) -> Steps[list[Bucket]]:
-        for remote in {each.remote for each in group} - self._buckets.keys():
+    def _bucket_of(self, remote: str) -> Steps[Bucket]:
+        if remote not in self._buckets:
             url = self._repository.remotes.url(remote)
             self._buckets[remote] = yield from on_thread(partial(self._opening, url))
-        return [self._buckets[each.remote] for each in group]
+        return self._buckets[remote]
 
 
 class _Range:
@@ -213,22 +223,17 @@ class _Ranges:
         self._next: _Range | None = None
         """The range that is not finished."""
 
-    def next_group(self) -> Steps[list[_Range]]:
-        """Return the ranges to read next; none at the end."""
-        group: list[_Range] = []
+    def next(self) -> Steps[_Range | None]:
+        """Return the range to read next; None at the end."""
         for each in self._promises:
             yield TURN
             if each is None or (self._next is not None and self._next.take(each)):
                 continue
-            if self._next is not None:
-                group.append(self._next)
-            self._next = _Range(each)
-            if len(group) >= READERS:
-                return group
-        if self._next is not None:
-            group.append(self._next)
-            self._next = None
-        return group
+            before, self._next = self._next, _Range(each)
+            if before is not None:
+                return before
+        last, self._next = self._next, None
+        return last
 
 
 class _Arrived(NamedTuple):
@@ -242,12 +247,30 @@ class _Arrived(NamedTuple):
     """True if the remote has no such pack any more."""
 
 
-def _read_all(buckets: list[Bucket], group: list[_Range]) -> list[_Arrived]:
-    """Read some ranges at once; on a thread.  Unreachable."""
-    if len(group) == 1:
-        return [_read(buckets[0], group[0])]
-    with ThreadPoolExecutor(READERS) as pool:
-        return list(pool.map(_read, buckets, group))
+class _Arrival:
+    """A range on its way."""
+
+    def __init__(self, bucket: Bucket, wanted: _Range) -> None:
+        self.wanted = wanted
+        self._bucket = bucket
+        self._has_come = threading.Event()
+        self._arrived: list[_Arrived] = []
+        self._error: Exception | None = None
+
+    def run(self) -> None:
+        """Read the range; on a thread."""
+        try:
+            self._arrived.append(_read(self._bucket, self.wanted))
+        except Exception as error:  # noqa: BLE001 (raised where it is waited for)
+            self._error = error
+        self._has_come.set()
+
+    def result(self) -> _Arrived:
+        """Wait for the range, and return it; on another thread.  Unreachable."""
+        self._has_come.wait()
+        if self._error is not None:
+            raise self._error
+        return self._arrived.pop()
 
 
 def _read(bucket: Bucket, wanted: _Range) -> _Arrived:
