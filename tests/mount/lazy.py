@@ -7,15 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from heliosfs.cli.identity import identity
-from heliosfs.cli.newplace import new_store, prepared
-from heliosfs.clock import SystemClock
-from heliosfs.commands.table import run
-from heliosfs.remote.buckets.opening import open_bucket
-from heliosfs.remote.fetch import fetch
-from heliosfs.repo.repository import Repository
-from heliosfs.steps import run_to_end
-from heliosfs.store.local import LocalStore
+from tests import ready_process
 from tests.mount.conftest import SECONDS, Mounted, Mounter
 from tests.remote.promised import noise
 from tests.remote.s3_server import Fault, S3Server, s3_server
@@ -85,20 +77,9 @@ def copied(
     mounter: Mounter, path: Path, name: str = "two", *, reads_ahead: bool = False
 ) -> Mounted:
     """Return a workspace with the history of the remote, mounted, without contents."""
-    directory = str(path / name)
-    with prepared(directory), new_store(directory) as fd:
-        store = LocalStore.open(fd, create=True)
-        try:
-            repository = Repository.open(store, SystemClock(), identity(directory), "main")
-            with repository.transaction:
-                repository.remotes.add("origin", URL)
-                repository.remotes.notes.leave_contents("origin", is_lazy=True)
-            run_to_end(fetch(repository, open_bucket(URL), "origin"), store)
-            run(repository, repository.root, ["merge", "-q", "origin/main"])
-            assert store.promises
-            repository.close()
-        finally:
-            store.close()
+    command = ("clone", "-q", "--no-mount", URL, str(path / name))
+    done = ready_process.run(command, cwd=path, timeout=SECONDS)
+    assert done.returncode == 0, done.stderr
     if not reads_ahead:
         (path / name / ".helios" / "helios.yaml").write_text("remotes:\n  prefetch: 0B\n")
     return mounter(name=name)
