@@ -82,6 +82,9 @@ def test_another_machine_sees_what_was_measured(pair: Pair) -> None:
     assert "parameter:  model=small\n" in other.run("experiment", "show", "origin/idea")
     other.reopen()
     assert shown(other, "origin/idea") == there
+    for words in (["finish", "origin/idea"], ["record", "-e", "origin/idea", "score=1"]):
+        with pytest.raises(NotFound, match="'experiment resume origin/idea'"):
+            other.run("experiment", *words)
     with pytest.raises(NotFound):
         other.run("experiment", "show", "idea")
 

@@ -130,7 +130,7 @@ def _recorded_commit(request: Request, options: Options) -> tuple[CommitId, Expe
     """
     repository, view = request.repository, request.view
     name, revision = options.value("experiment"), options.value("commit")
-    found = repository.experiments.get(name) if name else None
+    found = _local(request, name) if name else None
     if found is None:
         found = repository.experiments.of_slot(view.slot)
     if revision is not None:
@@ -271,13 +271,20 @@ def _named(request: Request, options: Options, words: list[str]) -> Experiment:
     """Return the experiment that the words name; without words, that of the view's branch."""
     if len(words) > 1:
         raise options.misuse(f"one argument too many: {words[1][:80]!r}")
-    known = request.repository.experiments
     if words:
-        return known.get(words[0])
-    found = known.of_slot(request.view.slot)
+        return _local(request, words[0])
+    found = request.repository.experiments.of_slot(request.view.slot)
     if found is None:
         raise options.misuse("the current branch is not an experiment: name one with -e")
     return found
+
+
+def _local(request: Request, name: str) -> Experiment:
+    """Return the experiment of that name here.  NotFound."""
+    known = request.repository.experiments
+    if name not in known and find_far(request.repository, name) is not None:
+        raise NotFound(f"{name!r} is at a remote: 'experiment resume {name}' goes on with it here")
+    return known.get(name)
 
 
 _ACTIONS: dict[str, Callable[[Request, Options, list[str]], str | Steps[str]]] = {
