@@ -13,11 +13,14 @@ from heliosfs.remote import mergeplan, packfile, upload
 from heliosfs.remote.bucket import Changed
 from heliosfs.remote.buckets.memory import MemoryBucket
 from heliosfs.remote.collection import CollectionResult, collect
+from heliosfs.remote.contents import make_whole
+from heliosfs.remote.hydration import Hydration
 from heliosfs.remote.layout import decode_ref, ref_key, trees_key
 from heliosfs.remote.merging import MERGES_PREFIX
 from heliosfs.remote.packfile import PackWriter, RemoteObject, content_rows, read_pack
 from heliosfs.remote.packgroup import GROUP_BYTES, GROUPED
 from heliosfs.remote.push import OutOfDate
+from heliosfs.remote.repetition import repeated
 from heliosfs.repo.remotes import HEADS
 from heliosfs.steps import run_to_end
 from heliosfs.store.memory import MemoryStore
@@ -230,6 +233,61 @@ def test_contents_that_were_left_there_are_read_from_a_merged_pack(storage: _Sto
         data = storage.bucket.get(f"packs/{each.pack.hex()}", each.offset, each.stored_bytes).data
         found = packfile.decoded_object(Kind.BLOB, each.codec, data, each.size, each.oid)
         assert machine.store.read(found.oid, Kind.BLOB) == found.data
+
+
+def test_a_lazy_clone_finds_what_a_merge_has_moved(
+    storage: _Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was made before the merge, and has not fetched since; the old packs are deleted."""
+    monkeypatch.setattr(upload, "SMALL_BYTES", 0)
+    machine = _with_history(storage, 100)
+    whole, reading = (Machine(storage.bucket, is_lazy=True) for _ in range(2))
+    for each in (whole, reading):
+        each.pull()
+    before = {each.pack for each in whole.store.promises}
+    storage.settle()
+    there = {each.key for each in storage.bucket.list("packs/")}
+    assert before and not there & {f"packs/{pack.hex()}" for pack in before}
+    run_to_end(make_whole(whole.repository, lambda url: storage.bucket), whole.store)
+    whole.check()
+    assert whole.files.tree() == machine.files.tree()
+    hydration = Hydration(reading.repository, lambda url: storage.bucket)
+    wanted = {each.oid for each in reading.store.promises}
+
+    def read() -> list[bytes]:
+        return [reading.store.read(oid, Kind.BLOB) for oid in wanted]
+
+    assert len(repeated(reading.repository, read, hydration=hydration)) == len(wanted)
+
+
+@pytest.mark.parametrize("is_moved", [False, True])
+def test_a_push_relies_on_contents_that_only_the_remote_has(
+    storage: _Storage, monkeypatch: pytest.MonkeyPatch, *, is_moved: bool
+) -> None:
+    """Taken over from a branch that goes, and perhaps in a pack that is gone by then."""
+    monkeypatch.setattr(upload, "SMALL_BYTES", 0)
+    machine = _with_history(storage, 30)
+    machine.run("branch", "idea")
+    machine.run("checkout", "-q", "idea")
+    ideas = {f"idea{each}": random.Random(each).randbytes(3_000) for each in range(5)}
+    machine.commit("idea", **ideas)
+    machine.push("idea")
+    lazy = Machine(storage.bucket, is_lazy=True)
+    lazy.pull()
+    lazy.run("checkout", "-q", "origin/idea", "--", "idea3")
+    lazy.run("commit", "-q", "-am", "taken over")
+    if is_moved:
+        storage.settle()
+    hydration = Hydration(lazy.repository, lambda url: storage.bucket)
+    repeated(lazy.repository, lazy.push, hydration=hydration)
+    storage.bucket.delete(ref_key(HEADS, "idea"))
+    storage.settle()
+    for is_lazy in (False, True):
+        reader = Machine(storage.bucket, is_lazy=is_lazy)
+        reader.pull()
+        run_to_end(make_whole(reader.repository, lambda url: storage.bucket), reader.store)
+        reader.check()
+        assert reader.files.read(b"idea3") == ideas["idea3"]
 
 
 def _contents(count: int, size: int) -> list[RemoteObject]:
