@@ -54,6 +54,8 @@ class Prefetcher:
         self._whole: Entry | None = None
         """Root of the last tree of which nothing is missing."""
         self._spent_bytes = 0
+        self._told = ""
+        """Reason that was logged last."""
 
     @property
     def is_needed(self) -> bool:
@@ -89,8 +91,10 @@ class Prefetcher:
             except Interrupted:
                 return
             except HeliosError as error:
-                # Whoever needs the contents is told, too.
-                log.warning("contents are not read ahead: %s", error)
+                # Once, and not after each commit; whoever needs the contents is told, too.
+                if str(error) != self._told:
+                    self._told = str(error)
+                    log.warning("contents are not read ahead: %s", error)
                 self._seen = head
             except Exception:
                 log.exception("contents are not read ahead")

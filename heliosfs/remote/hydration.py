@@ -11,9 +11,9 @@ is joined by everybody who needs something in it.  While readers go on where the
 ended, ranges grow, and the next one is asked for while they take what has come; on a slow link
 ranges shrink, so that nobody waits long for what others may need.
 
-The threads that ask know neither store nor repository: they receive, decode and compare with the
-ids.  The owner of the store takes over what has come, in one publish (`keep`).  So a crash leaves
-contents that are whole, or none, and what a bucket says is believed of no byte.
+The threads that ask alter nothing here: they receive, decode and compare with the ids.  The owner
+of the store takes over what has come (`keep`).  So a crash leaves contents that are whole, or none,
+and what a bucket says is believed of no byte.
 
 A remote that did not answer is left alone for a while: reads fail at once until then, with the
 reason, and the next one asks again.
@@ -29,11 +29,12 @@ from contextlib import suppress
 from functools import partial
 
 from heliosfs.errors import CorruptObject, HeliosError, StoreError, Unfetched
+from heliosfs.objects.blob import WHOLE_MAX
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.remote.bucket import Bucket, Lying, NoObject
 from heliosfs.remote.buckets.opening import open_bucket
 from heliosfs.remote.hydration_source import BESIDE_BYTES, HydrationSource
-from heliosfs.remote.packfile import OBJECT_MAX, RemoteObject, decoded_object
+from heliosfs.remote.packfile import RemoteObject, decoded_object
 from heliosfs.remote.places import renew_places
 from heliosfs.remote.threads import DaemonThreads
 from heliosfs.repo.repository import Repository
@@ -215,7 +216,7 @@ class Hydration:
         fetch.objects = _decoded(promise, rows, data)
 
     def keep(self, fetch: Fetch) -> Steps[None]:
-        """Store what has come, in one publish, or note the failure; once for each range."""
+        """Store what has come, or note the failure; once for each range."""
         counts, source = self.counts, fetch.source
         try:
             if fetch.error is not None:
@@ -231,6 +232,7 @@ class Hydration:
             counts.received_bytes += fetch.received_bytes
             yield from self._add(fetch.objects)
             counts.objects += len(fetch.objects)
+            fetch.objects = []
             source.note_success(fetch.promise.pack, fetch.span)
             self._read_ahead(fetch)
         except StoreError as error:
@@ -317,7 +319,8 @@ def _affordable(promise: Promise, rows: list[Promise]) -> list[Promise]:
 def _check_places(promise: Promise, rows: list[Promise]) -> None:
     """Check that rows lie in the pack, as a remote says that they do.  CorruptObject."""
     for each in rows:
-        if each.size > OBJECT_MAX or _end(each) > promise.pack_size:
+        # A larger file is in parts, each a content of its own.
+        if each.size > WHOLE_MAX or _end(each) > promise.pack_size:
             raise CorruptObject(f"object {each.oid.hex()} has an impossible place in its pack")
 
 
