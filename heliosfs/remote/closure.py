@@ -17,6 +17,7 @@ from heliosfs.objects.commit import CommitLinks
 from heliosfs.objects.ids import CommitId, Kind, Oid
 from heliosfs.objects.outline import EMPTY_TREE_ID
 from heliosfs.objects.references import Reference, references
+from heliosfs.remote.arrived import Arrived
 from heliosfs.remote.damage import read_here, read_whole
 from heliosfs.remote.packfile import RemoteObject
 from heliosfs.repo.history import History, links_of
@@ -25,12 +26,17 @@ from heliosfs.steps import TURN, Steps, Turn
 from heliosfs.store.base import Store
 from heliosfs.store.promisefile import Promise
 
+_REFERENCES_MAX = 100_000
+"""References of trees that are remembered: 15 MB."""
+
 
 class NewCommits:
     """Commits that some others do not reach, and those where the two meet."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, arrived: Arrived | None = None) -> None:
+        """Prepare a search, for which what has arrived is not read from the store."""
         self._store = store
+        self._arrived = arrived or Arrived()
         self.links: dict[CommitId, CommitLinks] = {}
         """Links of each of them, with no commit before its parents."""
         self.boundary: dict[CommitId, None] = {}
@@ -56,7 +62,12 @@ class NewCommits:
 
     def read(self, oid: CommitId) -> CommitLinks:
         """Return the links of a commit that is to be new.  MissingObject, CorruptObject."""
-        return links_of(oid, read_whole(self._store, oid, Kind.COMMIT))
+        return links_of(oid, self.data(oid))
+
+    def data(self, oid: CommitId) -> bytes:
+        """Return the bytes of a commit that is to be new.  MissingObject, CorruptObject."""
+        known = self._arrived.data(oid, Kind.COMMIT)
+        return known if known is not None else read_whole(self._store, oid, Kind.COMMIT)
 
     def links_at(self, oid: CommitId) -> CommitLinks:
         """Return the links of a parent of these commits, or of one of them.  DamagedHere."""
@@ -82,16 +93,19 @@ class Beyond:
         *,
         reads_blobs: bool,
         remote: str = "",
-        arrived: Collection[Oid] = (),
+        arrived: Arrived | None = None,
     ) -> None:
         """Prepare a search; without `reads_blobs`, contents are only looked for.
 
-        Those that are promised by `remote`, and are not here, are left out.  Those that have
-        `arrived` are known to be here, or promised, and not looked for.
+        Those that are promised by `remote`, and are not here, are left out.  What has `arrived` is
+        not looked for in the store.
         """
         self.left: dict[tuple[bytes, int], Promise] = {}
         """Contents that were left out: one for each pack of the remote, by its name."""
-        self._arrived = arrived
+        self._arrived = arrived or Arrived()
+        self._references: dict[Oid, list[Reference]] = {}
+        """References of the trees that were read last, to which the next commit is compared."""
+        self._reference_count = 0
         self._store = store
         self._reads_blobs = reads_blobs
         self._remote = remote
@@ -116,12 +130,12 @@ class Beyond:
                 if kind is Kind.BLOB and self._is_left(oid):
                     continue
                 found = RemoteObject(kind, oid, self._read(kind, oid))
-                new += referred(found) if kind is not Kind.BLOB else ()
+                new += self._referred(found) if kind is not Kind.BLOB else ()
                 yield found
             stale, old = old, []
             for kind, oid in stale if new else ():
                 if kind is not Kind.BLOB and oid not in among:
-                    old += referred(RemoteObject(kind, oid, read_here(self._store, oid, kind)))
+                    old += self._known_references(kind, oid)
                     yield TURN
 
     def _fresh(
@@ -135,11 +149,33 @@ class Beyond:
                 fresh.append((kind, oid))
         return fresh
 
+    def _referred(self, found: RemoteObject) -> list[Reference]:
+        """Return the references of an object, and remember them.  CorruptObject."""
+        if self._reference_count > _REFERENCES_MAX:
+            self._references.clear()
+            self._reference_count = 0
+        objects = self._references[found.oid] = referred(found)
+        self._reference_count += len(objects)
+        return objects
+
+    def _known_references(self, kind: Kind, oid: Oid) -> list[Reference]:
+        """Return the references of an object that is complete.  DamagedHere, CorruptObject."""
+        objects = self._references.get(oid)
+        if objects is None:
+            data = self._arrived.data(oid, kind)
+            if data is None:
+                data = read_here(self._store, oid, kind)
+            objects = self._referred(RemoteObject(kind, oid, data))
+        return objects
+
     def _read(self, kind: Kind, oid: Oid) -> bytes:
+        data = self._arrived.data(oid, kind)
+        if data is not None:
+            return data
         if kind is Kind.BLOB and not self._reads_blobs:
             # A look into the store takes 10 us, and there are as many as files.
             if (
-                oid not in self._arrived
+                not self._arrived.has_content(oid)
                 and not self._store.contains(oid)
                 and oid not in self._store.promises
             ):

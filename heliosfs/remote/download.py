@@ -11,9 +11,10 @@ from functools import partial
 
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import CommitId, Kind, Oid
+from heliosfs.remote.arrived import Arrived
 from heliosfs.remote.bucket import Bucket
 from heliosfs.remote.closure import Beyond, NewCommits
-from heliosfs.remote.damage import read_whole, told_as_local
+from heliosfs.remote.damage import told_as_local
 from heliosfs.remote.likeness import LikelyBases
 from heliosfs.remote.packfile import PackName, PackRow, RemoteObject, content_rows, read_pack
 from heliosfs.remote.packtable import NamedPack, PackTable, split_rows
@@ -32,8 +33,6 @@ _DECODED_COUNT = 2_000
 _WRITTEN_BYTES = 8 * 1024 * 1024
 _UNWRITTEN_COUNT = 100_000
 """Objects that are written in one go, however small they are."""
-_ARRIVED_MAX = 200_000
-"""Contents that are remembered, about: 25 MB."""
 _ANNOUNCED_COUNT = 500
 _PROMISED_COUNT = 200_000
 """Rows from which those that were noted are written."""
@@ -61,9 +60,7 @@ class Download:
         self._rows: list[PackRows] = []
         """Contents that are to be promised."""
         self._row_count = 0
-        self._arrived: set[Oid] = set()
-        """Contents that came or were promised, the first of them; all are in the store, or
-        promised, before anything is checked."""
+        self._arrived = Arrived()
         self._promised: list[str] = []
         """Names of the promises that were made."""
 
@@ -84,7 +81,7 @@ class Download:
         """
         try:
             yield from self._take_all(bulk, lacking)
-            new = NewCommits(self._store)
+            new = NewCommits(self._store, self._arrived)
             for oid in lacking:
                 yield from new.walk(oid, self._repository.history)
             yield from self._check(new)
@@ -172,8 +169,7 @@ class Download:
                 continue
             self._tables.add(named)
             self._rows.append(PackRows(*pack.name, [_promised_row(row) for row in rows]))
-            if len(self._arrived) < _ARRIVED_MAX:
-                self._arrived.update(Oid(row.oid) for row in rows)
+            self._arrived.note_contents(Oid(row.oid) for row in rows)
             self._row_count += len(rows)
             self.promised_count += len(rows)
             if self._row_count >= _PROMISED_COUNT:
@@ -208,8 +204,7 @@ class Download:
             for found in taken:
                 bulk.add(found.oid, found.kind, found.data, self._bases.take(found))
                 self.object_count += 1
-                if found.kind is Kind.BLOB and len(self._arrived) < _ARRIVED_MAX:
-                    self._arrived.add(found.oid)
+                self._arrived.note(found)
                 yield TURN
             waiting += len(taken)
             if bulk.waiting_bytes >= _WRITTEN_BYTES or waiting >= _UNWRITTEN_COUNT:
@@ -219,10 +214,9 @@ class Download:
 
     def _check(self, new: NewCommits) -> Steps[None]:
         """Check that each commit can be read, and that all which it needs is there."""
-        store = self._store
-        beyond = Beyond(store, reads_blobs=False, arrived=self._arrived)
+        beyond = Beyond(self._store, reads_blobs=False, arrived=self._arrived)
         for oid, links in new.links.items():
-            root = decoded(oid, read_whole(store, oid, Kind.COMMIT)).root
+            root = decoded(oid, new.data(oid)).root
             if not root.is_dir:
                 raise CorruptObject(f"commit {oid.hex()} has no directory")
             parents = [new.links_at(each) for each in links.parents]
