@@ -67,6 +67,8 @@ class Contents:
         self._wants_all = False
         self._moved: dict[str, None] = {}
         """Remotes of which packs are gone."""
+        self._lost: set[Oid] = set()
+        """Contents that are wanted, and neither here nor promised."""
         self._failed: dict[Oid, str] = {}
         """Contents that the remote does not have as it says, and the reasons."""
         self._count = self._got_bytes = 0
@@ -83,7 +85,8 @@ class Contents:
             if oid in seen:
                 continue
             if kind is Kind.BLOB:
-                self._wanted.mark(oid)
+                if self._wanted.mark(oid) is None and not self._store.contains(oid):
+                    self._lost.add(oid)
             else:
                 seen.add(oid)
                 pending += referred(RemoteObject(kind, oid, self._store.read(oid, kind)))
@@ -95,6 +98,8 @@ class Contents:
         Unreachable, DamagedRemote: what came before stays, and of a remote that has damage, all
         else comes.  Busy while a garbage collection or an import runs.
         """
+        if self._lost or self._promises.damage:
+            yield from self._mend()
         total_bytes = yield from self._total_bytes()
         if not total_bytes:
             return Brought(0, 0)
@@ -140,6 +145,14 @@ class Contents:
             yield from renew_places(self._repository, self._buckets[remote], remote)
         self._failed.clear()
 
+    def _mend(self) -> Steps[None]:
+        """Ask remotes that have contents for what nobody promises here any more."""
+        remotes = self._repository.remotes
+        for remote in remotes.names:
+            if remotes.notes.is_lazy(remote):
+                bucket = yield from self._bucket_of(remote)
+                yield from renew_places(self._repository, bucket, remote)
+
     def forget(self) -> Steps[None]:
         """Forget all promises, after everything that was promised was brought.  StoreError."""
         assert self._wants_all and not self._failed
@@ -148,7 +161,7 @@ class Contents:
         yield from on_thread(partial(self._promises.drop, self._promises_before))
 
     def _is_wanted(self, oid: Oid) -> bool:
-        return self._wants_all or self._wanted.is_marked(oid)
+        return self._wants_all or oid in self._lost or self._wanted.is_marked(oid)
 
     def _missing(self) -> Iterator[Promise | None]:
         """Yield the promises that are wanted and not here, and None for each other one."""

@@ -134,7 +134,8 @@ class Download:
         except BaseException:
             self._store.promises.take_back(self._promised)
             raise
-        yield from on_thread(partial(self._store.promises.settle, self._remote))
+        settle = partial(self._store.promises.settle, self._remote, mends=True)
+        yield from on_thread(settle)
 
     def _want(self, names: Iterable[PackName]) -> None:
         """Note packs that are to be read whole."""

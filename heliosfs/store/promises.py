@@ -67,6 +67,7 @@ class Promises:
         """
         self.damage: list[str] = []
         """Lines for people about files that cannot be read, and are left alone."""
+        self._damaged: list[str] = []
         self._place = files
         self._declare = declare
         self._writing = threading.Lock()
@@ -86,6 +87,7 @@ class Promises:
                 found.append(PromiseFile(name, int(match[1]), files.open(name)))
             except CorruptObject as error:
                 self.damage.append(str(error))
+                self._damaged.append(name)
         found.sort(key=lambda each: each.number, reverse=True)
         self._files = tuple(found)
 
@@ -199,9 +201,15 @@ class Promises:
             self._place.remove([each.name for each in gone])
             self._note_end()
 
-    def settle(self, remote: str) -> None:
-        """Let small files of a remote become one if there are many.  Any thread.  StoreError."""
+    def settle(self, remote: str, *, mends: bool = False) -> None:
+        """Let small files of a remote become one if there are many.  Any thread.  StoreError.
+
+        With `mends`, delete files that cannot be read: what they had is promised anew.
+        """
         with self._writing:
+            if mends and self._damaged:
+                self._place.remove(self._damaged)
+                self._damaged, self.damage = [], []
             files = _files_of(self._files, remote)
             if len(files) > _FILES_MAX:
                 for run in _runs(files):

@@ -9,6 +9,7 @@ from typing import cast
 
 import pytest
 
+from heliosfs.commands.table import run
 from heliosfs.errors import Busy, HeliosError, NotFound
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.remote import contents, packfile, upload
@@ -17,11 +18,14 @@ from heliosfs.remote.buckets.memory import MemoryBucket
 from heliosfs.remote.contents import Brought, make_whole, release
 from heliosfs.remote.hydration import Hydration
 from heliosfs.remote.repetition import repeated
+from heliosfs.repo.check import check_store
+from heliosfs.repo.repository import Repository
 from heliosfs.steps import run_to_end
 from heliosfs.store.memory import MemoryStore
 from tests.remote.machines import Machine
 from tests.remote.trees_objects import move_contents, replace
 from tests.stores import open_local
+from tests.tree_builder import IDENTITY
 
 
 @pytest.fixture(autouse=True)
@@ -263,3 +267,28 @@ def test_what_is_nowhere_any_more_is_told(bucket: MemoryBucket) -> None:
             )
     # The places were asked for once, and not at each read.
     assert bucket.requests["list"] == 1
+
+
+@pytest.mark.parametrize("words", [[], ["--all"]])
+def test_promises_that_were_lost_are_made_again(
+    bucket: MemoryBucket, tmp_path: Path, words: list[str]
+) -> None:
+    store = open_local(tmp_path)
+    machine = _lazy(bucket, store)
+    total = len(machine.store.promises)
+    machine.repository.checkpoint()
+    machine.repository.close()
+    store.close()
+    file = tmp_path / "promises-1"
+    file.write_bytes(file.read_bytes()[:-1])
+    store = open_local(tmp_path)
+    repository = Repository.open(store, machine.clock, IDENTITY)
+    assert len(store.promises) == 0
+    checked = run_to_end(check_store(repository), store)
+    assert len(checked.problems) >= 1
+    run(repository, repository.root, ["fetch", "--contents", *words])
+    assert not file.exists()
+    checked = run_to_end(check_store(repository), store)
+    left = [each for each in checked.problems if each.place != "when it was opened"]
+    assert (left, checked.promised) == ([], 0 if words else total - 32)
+    store.close()
