@@ -246,6 +246,7 @@ def _mounted(view: locate.Location) -> Iterator[Finding]:
     yield Finding("workspace", OK, f"{root} is mounted, {served}")
     yield Finding("store", OK, f"format {VERSION}, open")
     yield _opens(root)
+    yield from _contents(view)
     if daemon:
         yield Finding("log", OK, daemon.log)
     yield _disk(view.root)
@@ -266,6 +267,22 @@ def _opens(mountpoint: str) -> Finding:
         f"the daemon is asked at each, because nothing is mounted at {control}: if root mounts the "
         "workspace, or another user with allow_other, the kernel opens files by itself",
     )
+
+
+def _contents(view: locate.Location) -> Iterator[Finding]:
+    """Tell of contents that remotes have promised, and whether they come."""
+    try:
+        counts = ask_json(view, "stats")
+    except (HeliosError, OSError):
+        return
+    promised, came = counts["hydration_promised_count"], counts["hydration_content_count"]
+    failures = counts["hydration_failure_count"]
+    if promised and failures:
+        told = f"{failures} attempts to read some failed: cat .helios/ctl/error"
+        yield Finding("contents", HINT, f"remotes have promised {promised}; {told}")
+    elif promised:
+        text = f"remotes have promised {promised}, of which {came} came since the mount"
+        yield Finding("contents", OK, text)
 
 
 def _dead(mountpoint: str) -> Iterator[Finding]:

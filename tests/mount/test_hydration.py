@@ -207,6 +207,7 @@ def test_without_the_server_all_else_goes_on(
         assert _refused(two.path / f"2/{number}") == errno.EIO
     told = (two.path / ".helios/ctl/error").read_text()
     assert "is still at the remote 'origin', which cannot be reached: " in told
+    assert "attempts to read some failed: cat .helios/ctl/error" in two.helios("doctor")
     (two.path / "0/05").write_bytes(b"changed")
     (two.path / "new").write_bytes(b"new")
     (two.path / "2/59").write_bytes(b"replaced")
