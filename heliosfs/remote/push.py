@@ -25,10 +25,10 @@ from heliosfs.remote.layout import (
     REF_BYTES_MAX,
     RefRecord,
     commit_of,
-    decode_ref,
     ref_key,
     trees_key,
 )
+from heliosfs.remote.refplace import NotFastForward, RefPlace, TreesMoved
 from heliosfs.remote.upload import Upload
 from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.remotes import HEADS, TAGS, TrackedRef, check_same
@@ -42,14 +42,6 @@ _SWEPT_WAITS = 120
 _SWEPT_SECONDS = 1.0
 pause = time.sleep
 """Function by which a push waits for the end of a sweep."""
-
-
-class NotFastForward(Stale):
-    """The ref of the remote has commits that the pushed one lacks, or may have."""
-
-
-class DeletedThere(NotFastForward):
-    """The ref was deleted in the remote since it was seen."""
 
 
 class OutOfDate(Stale):
@@ -67,6 +59,18 @@ class PushResult(NamedTuple):
     object_count: int = 0
     """Number of objects that were sent, commits included."""
     sent_bytes: int = 0
+    has_moved_beside: bool = False
+    """True if the branch that was to move beside it has."""
+
+
+class BesideRef(NamedTuple):
+    """A branch that is to move beside the ref of a push, whose commit reaches that of the branch.
+
+    It needs nothing that the push has not sent, and so one request.
+    """
+
+    name: str
+    head: CommitId
 
 
 def push(
@@ -79,44 +83,38 @@ def push(
     *,
     with_lease: bool = False,
     note_of: str = "",
+    beside: BesideRef | None = None,
 ) -> Steps[PushResult]:
     """Let a ref of a remote name a commit, and send what it needs.
 
     For a tag, `note_of` is its name here.  `with_lease` lets the ref lose commits, if it still is
     what was last seen of it.  NotFastForward says what to do; Unreachable, and nothing here has
-    changed.
+    changed.  A branch `beside` it that is another one than was last seen stays as it is.
     """
     url = repository.remotes.url(remote)
     while True:
-        steps = _push_once(repository, bucket, remote, kind, name, head, with_lease, note_of)
+        ref = kind, name, head
+        steps = _push_once(repository, bucket, remote, ref, with_lease, note_of, beside)
         try:
             return (yield from steps)
-        except _TreesMoved as moved:
+        except TreesMoved as moved:
             with repository.transaction:
                 check_same(repository.remotes, remote, url)
                 now_ns = repository.clock.now_ns()
                 repository.remotes.track(remote, kind, name, moved.found, now_ns)
 
 
-class _TreesMoved(Exception):
-    """The ref names the same commit, and other trees: those of a merge in the remote."""
-
-    def __init__(self, found: TrackedRef) -> None:
-        super().__init__(found)
-        self.found = found
-
-
 def _push_once(
     repository: Repository,
     bucket: Bucket,
     remote: str,
-    kind: str,
-    name: str,
-    head: CommitId,
+    ref: tuple[str, str, CommitId],
     with_lease: bool,
     note_of: str,
+    beside: BesideRef | None,
 ) -> Steps[PushResult]:
-    """See `push`.  _TreesMoved, and nothing has changed."""
+    """See `push`.  TreesMoved, and nothing has changed."""
+    kind, name, head = ref
     url = repository.remotes.url(remote)
     seen = repository.remotes.tracked(remote, kind, name)
     is_forced = False
@@ -135,18 +133,44 @@ def _push_once(
         repository.clock.now_ns() // SECOND_NS,
         annotation(repository.store, note_of or name) if kind == TAGS else None,
     )
-    place = _RefPlace(bucket, remote, kind, name)
+    place = RefPlace(bucket, remote, kind, name)
     # I66: whoever sees the ref from here on sees all that it needs.
     now = yield from on_thread(partial(place.write, record, seen))
+    also = None
+    if beside is not None:
+        # The ref that was just written reaches all of it, and what settles one settles both.
+        before = repository.remotes.tracked(remote, HEADS, beside.name)
+        write = partial(_write_beside, bucket, remote, beside, record, before)
+        also = yield from on_thread(write)
     # I72: nor does a collection take it away, however long this has slept.
     yield from sending.settle()
     # Not after ALONE: it belongs to no branch and no view, and says what is so in the remote.
     with repository.transaction:
         check_same(repository.remotes, remote, url)
         repository.remotes.track(remote, kind, name, now, repository.clock.now_ns())
+        if beside is not None and also is not None:
+            now_ns = repository.clock.now_ns()
+            repository.remotes.track(remote, HEADS, beside.name, also, now_ns)
         repository.remotes.notes.note_pushed(remote, sending.stage)
-    before = seen.commit if seen is not None else None
-    return PushResult(before, is_forced, *sending.counts)
+    commit = seen.commit if seen is not None else None
+    return PushResult(commit, is_forced, *sending.counts, also is not None)
+
+
+def _write_beside(
+    bucket: Bucket,
+    remote: str,
+    beside: BesideRef,
+    record: RefRecord,
+    seen: TrackedRef | None,
+) -> TrackedRef | None:
+    """Let a branch name a commit with the trees of a record; None if it has moved meanwhile."""
+    own = record._replace(
+        commit=beside.head, generation=seen.generation + 1 if seen is not None else 1, note=None
+    )
+    try:
+        return RefPlace(bucket, remote, HEADS, beside.name).write(own, seen)
+    except (NotFastForward, TreesMoved):
+        return None
 
 
 def delete(
@@ -332,58 +356,3 @@ class _Sending:
                     f"{self._remote} was collected since {name} was seen there: "
                     f"'helios fetch {self._remote}', and push again"
                 )
-
-
-class _RefPlace:
-    """A ref of a remote that is to be written."""
-
-    def __init__(self, bucket: Bucket, remote: str, kind: str, name: str) -> None:
-        self._bucket = bucket
-        self._name = f"{remote}/{name}"
-        self._fetch = f"'helios fetch {remote}'"
-        self._key = ref_key(kind, name)
-
-    def write(self, record: RefRecord, seen: TrackedRef | None) -> TrackedRef:
-        """Create or swap the ref; return what the remote has.  NotFastForward, Unreachable."""
-        if seen is None or seen.commit != record.commit:
-            try:
-                return self._put(record, seen.version if seen is not None else None)
-            except Changed:
-                pass
-        found, version = self._look()
-        if seen is not None and found.commit == seen.commit != record.commit:
-            if found.trees != seen.trees:
-                place = found.commit, found.trees, found.generation, version
-                raise _TreesMoved(TrackedRef(*place))
-            # It has not moved, and is another object all the same: that of a copied directory.
-            try:
-                return self._put(record._replace(generation=found.generation + 1), version)
-            except Changed:
-                found, version = self._look()
-        # It is our own if the answer to our request was lost, and as good if another pushed it.
-        if found.commit == record.commit:
-            return TrackedRef(found.commit, found.trees, found.generation, version)
-        at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(min(found.at, 2**40)))
-        raise NotFastForward(
-            f"{self._name} was moved by {found.by} at {at}: {self._fetch}, merge, and push "
-            "again, or 'helios pull'"
-        )
-
-    def _put(self, record: RefRecord, expected: str | None) -> TrackedRef:
-        """Create the ref, or swap that of the version `expected`.  Changed."""
-        data = record.encode()
-        if expected is None:
-            version = self._bucket.create(self._key, data)
-        else:
-            version = self._bucket.swap(self._key, data, expected)
-        return TrackedRef(record.commit, record.trees, record.generation, version)
-
-    def _look(self) -> tuple[RefRecord, str]:
-        """Return what the remote has, and the version.  NotFastForward if it has none."""
-        try:
-            data, version = self._bucket.get(self._key, 0, REF_BYTES_MAX)
-        except NoObject:
-            raise DeletedThere(
-                f"{self._name} was deleted there: {self._fetch} with --prune, then push"
-            ) from None
-        return decode_ref(self._name, data), version

@@ -9,7 +9,8 @@ import pytest
 from heliosfs.errors import NotFound
 from heliosfs.remote.buckets.memory import MemoryBucket
 from heliosfs.remote.fetch import fetch
-from heliosfs.remote.push import NotFastForward, delete
+from heliosfs.remote.push import delete
+from heliosfs.remote.refplace import NotFastForward
 from heliosfs.remote.upload import SMALL_BYTES
 from heliosfs.repo.gc.collect import collect_garbage
 from heliosfs.repo.gc.retention import Retention

@@ -9,7 +9,7 @@ import pytest
 
 from heliosfs.remote.buckets.probe import probe
 from heliosfs.remote.layout import settle_format
-from heliosfs.remote.push import NotFastForward
+from heliosfs.remote.refplace import NotFastForward
 from tests.remote.machines import Machine
 from tests.remote.storages import STORAGES, Opener
 

@@ -10,7 +10,7 @@ import pytest
 from heliosfs.errors import HeliosError
 from heliosfs.remote.bucket import Bucket
 from heliosfs.remote.buckets.memory import MemoryBucket
-from heliosfs.remote.push import NotFastForward
+from heliosfs.remote.refplace import NotFastForward
 from tests.remote.faulty import FaultyBucket
 from tests.remote.machines import Machine
 

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import pytest
 
 from heliosfs.clock import FixedClock
+from heliosfs.commands.remotes import fetch as fetch_verbs
+from heliosfs.commands.remotes import push as push_verbs
 from heliosfs.commands.verb import exit_code_of
 from heliosfs.errors import AlreadyExists, CorruptObject, NotFound, Stale
 from heliosfs.objects.commit import Commit
@@ -384,5 +386,91 @@ def test_two_machines_that_push_at_once_lose_nothing(number: int) -> None:
         "variant 2": {"score": "2"},
     }
     assert scores_there(other) == found
+    one.check()
+    other.check()
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> tuple[MemoryBucket, Machine, Machine]:
+    """Two machines that push an experiment and its branch by the verb."""
+    bucket, one, other = machines_with_an_idea()
+    monkeypatch.setattr(push_verbs, "open_bucket", lambda url: bucket)
+    monkeypatch.setattr(fetch_verbs, "open_bucket", lambda url: bucket)
+    one.run("push", "-q", "origin", "idea")
+    other.run("fetch", "-q")
+    return bucket, one, other
+
+
+def branch_there(machine: Machine) -> str:
+    machine.fetch()
+    return machine.run("rev-parse", "origin/idea").strip()
+
+
+def test_an_experiment_and_its_branch_take_four_requests(
+    opened: tuple[MemoryBucket, Machine, Machine],
+) -> None:
+    bucket, one, other = opened
+    head = variant(one, 1, "score=1")
+    bucket.requests.clear()
+    reply = json.loads(one.run("push", "--json", "origin", "idea"))
+    assert bucket.requests.total() == 4
+    assert [(each["kind"], each["forced"]) for each in reply["pushed"]] == [
+        ("experiment", False),
+        ("branch", False),
+    ]
+    assert branch_there(other) == head == reply["pushed"][1]["after"]
+    other.check()
+    # A branch that was reset loses commits only if that is asked for; the experiment keeps them.
+    one.run("reset", "--hard", "HEAD~1", branch="idea")
+    again = variant(one, 2, "score=2")
+    with pytest.raises(Stale, match="--force-with-lease"):
+        one.run("push", "origin", "idea")
+    assert branch_there(other) == head
+    assert set(scores_there(other)) == {"variant 0", "variant 1", "variant 2"}
+    variant(one, 3, "score=3")
+    reply = json.loads(one.run("push", "--json", "--force-with-lease", "origin", "idea"))
+    assert [each["forced"] for each in reply["pushed"]] == [False, True]
+    assert other.run("rev-parse", f"{branch_there(other)}~1").strip() == again
+    assert len(scores_there(other)) == 4
+
+
+@pytest.mark.parametrize("hook", ["before", "after"])
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_both_are_pushed_again_after_a_cut(
+    opened: tuple[MemoryBucket, Machine, Machine], number: int, hook: str
+) -> None:
+    bucket, one, other = opened
+    old, head = branch_there(other), variant(one, 1, "score=1")
+    setattr(bucket, hook, AtRequest(number, cut))
+    with pytest.raises(Cut) if (number, hook) != (4, "after") else nullcontext():
+        one.run("push", "origin", "idea")
+    bucket.before = bucket.after = None
+    assert branch_there(other) in (old, head)
+    other.check()
+    one.crash()
+    one.run("push", "origin", "idea")
+    assert branch_there(other) == head
+    assert set(scores_there(other)) == {"variant 0", "variant 1"}
+    other.check()
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_a_branch_that_another_moves_meanwhile_stays(
+    opened: tuple[MemoryBucket, Machine, Machine], number: int
+) -> None:
+    bucket, one, other = opened
+    mine, theirs = variant(one, 1, "score=1"), variant(other, 2, "score=2")
+
+    def meanwhile() -> None:
+        with nullcontext() if number < 4 else pytest.raises(Stale):
+            other.run("push", "-q", "origin", "idea")
+
+    bucket.before = AtRequest(number, meanwhile)
+    # Only the experiment merges by itself; of the branch, the one that comes first is there.
+    with pytest.raises(Stale) if number < 4 else nullcontext():
+        one.run("push", "origin", "idea")
+    bucket.before = None
+    assert branch_there(one) == (theirs if number < 4 else mine)
+    assert set(scores_there(one)) == {"variant 0", "variant 1", "variant 2"}
     one.check()
     other.check()

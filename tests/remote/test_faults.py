@@ -18,7 +18,7 @@ from heliosfs.remote.bucket import Changed, Got, StoredObject, Unreachable
 from heliosfs.remote.buckets.memory import MemoryBucket
 from heliosfs.remote.layout import ref_key, trees_key
 from heliosfs.remote.packfile import RemoteObject
-from heliosfs.remote.push import NotFastForward
+from heliosfs.remote.refplace import NotFastForward
 from heliosfs.repo.remotes import HEADS
 from heliosfs.steps import Progress, Steps, Turn, perform
 from tests.remote.machines import Machine, forged_bucket

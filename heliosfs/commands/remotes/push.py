@@ -25,8 +25,11 @@ from heliosfs.remote.contents import bring_all_of
 from heliosfs.remote.damage import DamagedRemote
 from heliosfs.remote.experiments import push_experiment
 from heliosfs.remote.layout import check_written_format
-from heliosfs.remote.push import NotFastForward, delete
+from heliosfs.remote.push import BesideRef, PushResult, delete
 from heliosfs.remote.push import push as push_ref
+from heliosfs.remote.refplace import NotFastForward
+from heliosfs.repo.ancestry import reaches
+from heliosfs.repo.experiments import Experiment
 from heliosfs.repo.ref_names import check_name
 from heliosfs.repo.remotes import EXPERIMENTS, HEADS, TAGS, check_same
 from heliosfs.repo.revisions import resolve
@@ -45,12 +48,18 @@ def push(request: Request, options: Options) -> Steps[str]:
     refs = _with_experiments(request, chosen)
     url = request.repository.remotes.url(remote)
     bucket = yield from on_thread(partial(open_bucket, url))
-    outcomes = []
+    outcomes: list[RefOutcome] = []
     for ref in refs:
+        if any(each.ref is ref for each in outcomes):
+            continue
         # It may have got another while we waited, of which the bucket knows nothing.
         check_same(request.repository.remotes, remote, url)
         try:
-            outcomes.append((yield from _push_one(request, bucket, remote, ref, options)))
+            if ref.experiment is not None:
+                beside = _branch_of(request, refs, ref.experiment)
+                outcomes += yield from _push_both(request, bucket, remote, ref, beside, options)
+            else:
+                outcomes.append((yield from _push_one(request, bucket, remote, ref, options)))
         except (NotFastForward, AlreadyExists) as error:
             if chosen == [ref]:
                 raise
@@ -70,10 +79,6 @@ def push(request: Request, options: Options) -> Steps[str]:
 def _push_one(
     request: Request, bucket: Bucket, remote: str, ref: PushedRef, options: Options
 ) -> Steps[RefOutcome]:
-    if ref.experiment is not None:
-        made = push_experiment(request.repository, bucket, remote, ref.experiment, ref.there)
-        head, result = yield from made
-        return RefOutcome(ref._replace(commit=head), result, "")
     if ref.commit is None:
         kind = EXPERIMENTS if ref.kind == EXPERIMENTS else ""
         result = yield from delete(request.repository, bucket, remote, ref.there, kind)
@@ -92,6 +97,42 @@ def _push_one(
         note_of=ref.name,
     )
     return RefOutcome(ref, (yield from steps), "")
+
+
+def _push_both(
+    request: Request,
+    bucket: Bucket,
+    remote: str,
+    ref: PushedRef,
+    branch: PushedRef | None,
+    options: Options,
+) -> Steps[list[RefOutcome]]:
+    """Push an experiment, and its branch with it if that is possible at once."""
+    repository, with_lease = request.repository, "force-with-lease" in options
+    assert ref.experiment is not None
+    beside = seen = None
+    if branch is not None and branch.commit is not None:
+        beside = BesideRef(branch.there, branch.commit)
+        seen = repository.remotes.tracked(remote, HEADS, branch.there)
+    made = push_experiment(
+        *(repository, bucket, remote, ref.experiment, ref.there, beside), with_lease=with_lease
+    )
+    head, result = yield from made
+    outcomes = [RefOutcome(ref._replace(commit=head), result, "")]
+    if result.has_moved_beside and branch is not None and branch.commit is not None:
+        before = seen.commit if seen is not None else None
+        is_forced = with_lease and before is not None
+        if is_forced and before is not None:
+            is_forced = not (yield from reaches(repository.history, [branch.commit], before))
+        outcomes.append(RefOutcome(branch, PushResult(before, is_forced), ""))
+    return outcomes
+
+
+def _branch_of(request: Request, refs: list[PushedRef], experiment: Experiment) -> PushedRef | None:
+    """Return the branch of an experiment among those that are pushed."""
+    branch = request.repository.refs.of_slot(experiment.slot)
+    found = (ref for ref in refs if ref.kind == HEADS and ref.commit is not None)
+    return next((ref for ref in found if branch is not None and ref.name == branch.name), None)
 
 
 def _with_experiments(request: Request, chosen: list[PushedRef]) -> list[PushedRef]:

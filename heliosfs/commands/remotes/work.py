@@ -24,7 +24,8 @@ from heliosfs.errors import Stale
 from heliosfs.objects.commit import Commit
 from heliosfs.remote.bucket import Bucket
 from heliosfs.remote.buckets.opening import open_bucket
-from heliosfs.remote.push import DeletedThere, NotFastForward, PushResult, delete, push
+from heliosfs.remote.push import PushResult, delete, push
+from heliosfs.remote.refplace import DeletedThere, NotFastForward
 from heliosfs.repo import keys
 from heliosfs.repo.machine import machine_name, work_branch
 from heliosfs.repo.remotes import HEADS, check_same
