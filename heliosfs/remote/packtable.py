@@ -27,6 +27,8 @@ INDEX_FULL_BYTES = 32 * 1024 * 1024
 """Bytes of rows from which an object with rows takes no further ones."""
 INDEX_MAX = INDEX_FULL_BYTES + 2 * PACK_FULL_BYTES
 """Largest object with rows that is read."""
+NAMED_MAX = 1_000_000
+"""Most packs, or bases, of one push: 8 TB; more of them would take the memory of a reader."""
 _COUNTS = struct.Struct("<II")
 _PACK = struct.Struct(f"<{OID_BYTES}sQBI")
 _INDEX = struct.Struct(f"<{OID_BYTES}sQI")
@@ -117,7 +119,7 @@ def read_table(shown: str, data: bytes, counts_at: int, at: int) -> tuple[PackTa
     pack_count, index_count = _COUNTS.unpack_from(data, counts_at)
     indexes_at = at + pack_count * _PACK.size
     rows_at = indexes_at + index_count * _INDEX.size
-    if rows_at > len(data):
+    if rows_at > len(data) or pack_count > NAMED_MAX:
         raise CorruptObject(f"{shown} of the remote has an impossible head")
     packs = []
     for digest, size, kind, row_count in _PACK.iter_unpack(data[at:indexes_at]):

@@ -22,6 +22,7 @@ from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import OID_BYTES, CommitId, Kind, Oid, object_id
 from heliosfs.remote.packfile import OBJECT_MAX, PackName, RemoteObject, check_size
 from heliosfs.remote.packtable import (
+    NAMED_MAX,
     NamedPack,
     PackTable,
     PackTableWriter,
@@ -113,7 +114,7 @@ def read_trees(shown: str, data: bytes) -> PushedTrees:
         raise CorruptObject(f"{shown} of the remote is damaged or cut off")
     base_count, pack_count, *_ = counts.unpack_from(data, len(HEAD))
     packs_at = at + base_count * OID_BYTES
-    if packs_at > end:
+    if packs_at > end or max(base_count, pack_count) > NAMED_MAX:
         raise CorruptObject(f"{shown} of the remote has an impossible head")
     if is_old:
         table, frames_at = _old_table(shown, data[:end], packs_at, pack_count)

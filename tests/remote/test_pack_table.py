@@ -184,6 +184,22 @@ def test_heads_that_no_push_writes(data: bytes, reason: str) -> None:
         read_trees("trees/x", data)
 
 
+@pytest.mark.parametrize(
+    ("head", "base_bytes", "pack_bytes"),
+    [(treesfile.HEAD, 0, 45), (treesfile.HEAD, 32, 0), (treesfile.OLD_HEAD, 0, 40)],
+)
+def test_more_packs_than_any_push_has_take_no_memory(
+    head: bytes, base_bytes: int, pack_bytes: int
+) -> None:
+    count = packtable.NAMED_MAX + 1
+    counts = [count if each else 0 for each in (base_bytes, pack_bytes)]
+    if head == treesfile.HEAD:
+        counts.append(0)
+    packed = struct.pack(f"<{len(counts)}I", *counts)
+    with pytest.raises(CorruptObject, match="impossible head"):
+        read_trees("trees/x", sealed(head + packed + bytes(count * (base_bytes + pack_bytes))))
+
+
 def test_an_index_is_what_its_name_says() -> None:
     pack = _pack(b"1", b"2")
     data = packtable.INDEX_HEAD + pack.rows
