@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from heliosfs.cli.arguments import LocalVerbParser
 from heliosfs.cli.progress import ProgressLine
-from heliosfs.errors import NotFound, UsageError
+from heliosfs.errors import HeliosError, NotFound, UsageError
 from heliosfs.isolated import command
 
 if TYPE_CHECKING:
@@ -190,6 +190,7 @@ def _fill(
     from heliosfs.clock import SystemClock
     from heliosfs.commands.table import run
     from heliosfs.remote.fetch import check_undamaged, fetch
+    from heliosfs.remote.prefetch import bring_rules
     from heliosfs.repo.remotes import DEFAULT_REMOTE
     from heliosfs.repo.repository import Repository
     from heliosfs.steps import run_to_end
@@ -209,6 +210,9 @@ def _fill(
             # were committed with, and no tree needs another form.
             repository.root.workspace.gives_new_times = False
             run(repository, repository.root, ["merge", "-q", f"{DEFAULT_REMOTE}/{branch}"])
+            # Without these few files, neither a status nor a commit could be made offline.
+            with suppress(HeliosError):
+                run_to_end(bring_rules(repository), store)
             repository.close()
         finally:
             store.close()

@@ -14,6 +14,10 @@ from enum import IntEnum
 from heliosfs.objects.blob import WHOLE_MAX
 from heliosfs.objects.ids import Oid, TreeId
 from heliosfs.objects.tree import Entry
+from heliosfs.remote.hydration import Hydration
+from heliosfs.remote.repetition import arrival
+from heliosfs.repo.repository import Repository
+from heliosfs.steps import TURN, Steps
 from heliosfs.store.base import Store
 from heliosfs.store.promisefile import Promise
 from heliosfs.trees.attributes import ATTRIBUTES_NAME
@@ -70,6 +74,23 @@ def _worth_of(entry: Entry) -> Worth:
 def _promise(store: Store, oid: Oid) -> Promise | None:
     promise = store.promises.find(oid)
     return promise if promise is not None and not store.contains(oid) else None
+
+
+def bring_rules(repository: Repository) -> Steps[None]:
+    """Read the rules of the commit that is checked out, while nobody else waits for the store.
+
+    Raise StoreError.
+    """
+    store, head = repository.store, repository.root.head
+    if head is None:
+        return
+    found: list[Promise] = []
+    for each in missing(store, repository.history.read(head).root, Worth.RULES):
+        found += [each] if each is not None else []
+        yield TURN
+    hydration = Hydration(repository)
+    for rows in ranges(found):
+        yield from arrival(hydration, hydration.read(rows[0], rows), rows[0].oid)
 
 
 def ranges(found: Sequence[Promise]) -> Iterator[list[Promise]]:

@@ -11,6 +11,7 @@ than twice of what it needs is read.
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Event
 from typing import TypeVar
 
 from heliosfs.errors import PromisedObject, Unfetched
@@ -75,7 +76,7 @@ class Repetition:
                 rows = groups.pop(0)
                 waiting.append(self._hydration.read(rows[0], rows))
             fetch = waiting.pop(0)
-            yield from self._arrival(fetch, Oid(error.oid))
+            yield from arrival(self._hydration, fetch, Oid(error.oid))
             # Of the others, the verb itself tells what it misses.
             if fetch is first and (failure := fetch.failure(Oid(error.oid))):
                 raise failure
@@ -86,20 +87,6 @@ class Repetition:
         """Read what the verb was abandoned for, and begin it again."""
         yield from self.fetch()
         return (yield from begin())
-
-    def _arrival(self, fetch: Fetch, oid: Oid) -> Steps[None]:
-        """Wait for a range, and store it unless somebody else does.  Raise Unfetched."""
-        hydration = self._hydration
-        event = fetch.landed if hydration.on_landed is None else fetch.kept
-        for _ in range(int(ARRIVAL_SECONDS / _LOOKED_SECONDS)):
-            if event.is_set():
-                break
-            # In short waits, so that a caller who is interrupted is noticed.
-            yield _Wait(fetch, kept=hydration.on_landed is not None)
-        else:
-            raise hydration.give_up(fetch, oid)
-        if hydration.on_landed is None:
-            yield from hydration.keep(fetch)
 
     def _following(self, promise: Promise) -> Steps[list[list[Promise]]]:
         """Return further ranges, twice as much as in the round before, of what is not here."""
@@ -122,11 +109,26 @@ class Repetition:
         return groups
 
 
+def arrival(hydration: Hydration, fetch: Fetch, oid: Oid) -> Steps[None]:
+    """Wait until a range has come, and is stored, or has failed.  Raise Unfetched if it hangs."""
+    is_kept_elsewhere = hydration.on_landed is not None
+    event = fetch.kept if is_kept_elsewhere else fetch.landed
+    for _ in range(int(ARRIVAL_SECONDS / _LOOKED_SECONDS)):
+        if event.is_set():
+            break
+        # In short waits, so that a caller who is interrupted is noticed.
+        yield _Wait(event)
+    else:
+        raise hydration.give_up(fetch, oid)
+    if not is_kept_elsewhere:
+        yield from hydration.keep(fetch)
+
+
 class _Wait:
     """Work that waits for a range for a moment."""
 
-    def __init__(self, fetch: Fetch, *, kept: bool) -> None:
-        self._event = fetch.kept if kept else fetch.landed
+    def __init__(self, event: Event) -> None:
+        self._event = event
 
     def execute(self) -> None:
         self._event.wait(_LOOKED_SECONDS)

@@ -360,6 +360,22 @@ def test_a_verb_without_a_mount(two: Mounted, link: Link) -> None:
     assert (two.path / "large").read_bytes() == LARGE
 
 
+def test_a_clone_brings_the_rules(link: Link, mounter: Mounter, tmp_path: Path) -> None:
+    one = mounter(name="one")
+    (one.path / "deep").mkdir()
+    (one.path / ".heliosignore").write_text("*.o\n")
+    (one.path / "deep" / ".heliosignore").write_text("*.p\n")
+    fill(one)
+    two = copied(mounter, tmp_path)
+    link.is_cut = True
+    (two.path / "deep" / "ignored.p").write_bytes(b"")
+    (two.path / "new").write_bytes(b"")
+    assert two.helios("status", "-s") == " A new\n"
+    assert two.helios("commit", "-q", "-m", "offline") == ""
+    assert two.helios("status", "-s") == ""
+    assert _refused(two.path / "0/00") == errno.EIO
+
+
 def test_contents_are_read_ahead(link: Link, mounter: Mounter, tmp_path: Path) -> None:
     fill(mounter(name="one"))
     two = copied(mounter, tmp_path, reads_ahead=True)
