@@ -191,6 +191,11 @@ class StoredPromises:
                 for part in parts:
                     at += directory.write(fd, (part,), at)
                 directory.sync(fd)
+            except OSError:
+                # A disk that is full has better uses for it.
+                with suppress(OSError):
+                    directory.unlink(new)
+                raise
             finally:
                 os.close(fd)
             directory.rename(new, name)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import random
 from pathlib import Path
 
 import pytest
 
-from heliosfs.errors import CorruptObject, MissingObject, PromisedObject, StoreFormat
+from heliosfs.errors import CorruptObject, MissingObject, PromisedObject, StoreFormat, StoreFull
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store import layout
+from heliosfs.store.directory import Directory
 from heliosfs.store.memory import MemoryStore
 from heliosfs.store.promisefile import MemoryPromises, Promise
 from heliosfs.store.promises import PackRows, Promises
@@ -238,4 +240,26 @@ def test_what_a_crash_left_unfinished_is_removed(tmp_path: Path) -> None:
     assert not store.promises
     store.promises.add("origin", [_pack(1, range(10))])
     assert not (tmp_path / "promises-7.new").exists()
+    store.close()
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_local(tmp_path)
+    store.promises.add("origin", [_pack(1, range(10))])
+
+    def full(*arguments: object) -> int:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Directory, "write", full)
+        with pytest.raises(StoreFull, match="cannot write promises-2"):
+            store.promises.add("origin", [_pack(2, range(10, 20))])
+        marks = store.promises.marks()
+        marks.mark(_oid(3))
+        with pytest.raises(StoreFull):
+            store.promises.drop(marks)
+    assert len(store.promises) == 10
+    assert sorted(each.name for each in tmp_path.glob("promises*")) == ["promises-1"]
+    store.promises.add("origin", [_pack(2, range(10, 20))])
+    assert len(store.promises) == 20
     store.close()
