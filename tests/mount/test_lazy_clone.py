@@ -152,3 +152,18 @@ def test_an_ignore_file_is_there_for_the_first_mount(
     (clone.path / "x.log").write_text("ignored")
     (clone.path / "x.txt").write_text("new")
     assert clone.helios("status", "--porcelain") == " A x.txt\n"
+
+
+def test_what_needs_all_contents_brings_them_beside_other_work(
+    one: Mounted, clone: Mounted, link: Link, tmp_path: Path
+) -> None:
+    """The daemon brings them, and serves files meanwhile."""
+    one.helios("clone", "-q", URL, str(clone.path), cwd=tmp_path)
+    clone.helios("export", "--to-git", str(tmp_path / "git"))
+    assert _ran("git", "-C", tmp_path / "git", "rev-parse", "--verify", "main")
+    clone.helios("backup", str(tmp_path / "saved"))
+    assert clone.helios("fsck").endswith("all sound\n")
+    clone.helios("remote", "remove", "origin")
+    link.is_cut = True
+    assert (clone.path / "0/07").read_bytes() == noise(7, SIZE)
+    one.helios("backup", "--verify", str(tmp_path / "saved"))
