@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, TypeVar
 import trio
 
 from heliosfs.daemon.caller import wants_to_end
-from heliosfs.daemon.driver import Driver, RunningSteps
+from heliosfs.daemon.driver import SLICE_NS, Driver, RunningSteps
 from heliosfs.daemon.keeper import Keeper
 from heliosfs.daemon.kernel import Kernel
 from heliosfs.errors import HeliosError, Interrupted, PromisedObject, Unfetched
 from heliosfs.objects.ids import Oid
 from heliosfs.repo.repository import Repository
+from heliosfs.steps import Progress, Turn
 
 if TYPE_CHECKING:
     from heliosfs.remote.hydration import Fetch, Hydration
@@ -100,14 +101,33 @@ class Hydrator:
             again.missed(error)
             fetching = RunningSteps(again.fetch())
             try:
-                with self._kernel.working():
-                    await self._driver.run_until(fetching, None, partial(self._check, name, pid))
+                with self._kernel.waiting():
+                    await self._fetch(fetching, partial(self._check, name, pid))
             finally:
                 fetching.close()
             try:
                 return await attempt()
             except PromisedObject as other:
                 error = other
+
+    async def _fetch(self, fetching: RunningSteps[None], check: Callable[[], None]) -> None:
+        """Drive the steps that read what a verb needs; many of them may wait, without a thread."""
+        from heliosfs.remote.repetition import ArrivalWait
+
+        slice_end_ns = time.monotonic_ns() + SLICE_NS
+        while (step := fetching.next()) is not None:
+            if isinstance(step, ArrivalWait):
+                await self._look(step.fetch)
+                check()
+            elif not isinstance(step, (Turn, Progress)):
+                try:
+                    await self._kernel.execute(step)
+                except Exception as error:  # noqa: BLE001 (raised where the work was planned)
+                    fetching.failed(error)
+            elif time.monotonic_ns() >= slice_end_ns:
+                check()
+                await trio.lowlevel.checkpoint()
+                slice_end_ns = time.monotonic_ns() + SLICE_NS
 
     def _check(self, name: str, pid: int) -> None:
         """Raise Interrupted if the mount ends, or the thread for which something waits."""
@@ -153,14 +173,21 @@ class Hydrator:
         from heliosfs.remote.hydration import ARRIVAL_SECONDS
 
         until = trio.current_time() + ARRIVAL_SECONDS
-        event = self._arrivals.setdefault(fetch, trio.Event())
         while not fetch.kept.is_set():
-            with trio.move_on_after(_LOOKED_SECONDS):
-                await event.wait()
+            if await self._look(fetch):
                 continue
             self._check("the wait for a content", pid)
             if trio.current_time() > until:
                 raise self.hydration.give_up(fetch, oid)
+
+    async def _look(self, fetch: Fetch) -> bool:
+        """Wait for a range for a moment; return True if it has come."""
+        # Afterwards, nobody would set the event any more.
+        if not fetch.kept.is_set():
+            event = self._arrivals.setdefault(fetch, trio.Event())
+            with trio.move_on_after(_LOOKED_SECONDS):
+                await event.wait()
+        return fetch.kept.is_set()
 
     def end(self) -> None:
         """Let nobody wait any more, because the mount ends."""
@@ -182,18 +209,20 @@ class Hydrator:
     async def _keep(self, fetch: Fetch) -> None:
         running = RunningSteps(self.hydration.keep(fetch))
         try:
-            await self._driver.run_until(running, None, lambda: None)
+            try:
+                await self._driver.run_until(running, None, lambda: None)
+            finally:
+                running.close()
+                # Whoever waits goes on, before the store has its turn.
+                event = self._arrivals.pop(fetch, None)
+                if event is not None:
+                    event.set()
             if self._keeper.written():
                 await self._keeper.catch_up()
         except HeliosError as error:
             log.warning("what was fetched stays in memory: %s", error)
         except Exception:
             log.exception("what was fetched could not be stored")
-        finally:
-            running.close()
-            event = self._arrivals.pop(fetch, None)
-            if event is not None:
-                event.set()
 
     def _tell(self, text: str) -> None:
         """Tell why a content could not be had; a search over thousands of files says it once."""

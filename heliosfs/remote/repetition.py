@@ -117,17 +117,18 @@ def arrival(hydration: Hydration, fetch: Fetch, oid: Oid) -> Steps[None]:
         if event.is_set():
             break
         # In short waits, so that a caller who is interrupted is noticed.
-        yield _Wait(event)
+        yield ArrivalWait(fetch, event)
     else:
         raise hydration.give_up(fetch, oid)
     if not is_kept_elsewhere:
         yield from hydration.keep(fetch)
 
 
-class _Wait:
-    """Work that waits for a range for a moment."""
+class ArrivalWait:
+    """Work that waits for a range for a moment; a driver with a loop need not use a thread."""
 
-    def __init__(self, event: Event) -> None:
+    def __init__(self, fetch: Fetch, event: Event) -> None:
+        self.fetch = fetch
         self._event = event
 
     def execute(self) -> None:

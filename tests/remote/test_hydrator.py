@@ -65,6 +65,19 @@ async def test_a_verb_that_waits_lets_others_run() -> None:
         assert replies == ["3\n"]
 
 
+async def test_verbs_that_wait_take_no_threads() -> None:
+    mount = Mount()
+    mount.hold_up()
+    limiter = trio.to_thread.current_default_thread_limiter()
+    async with trio.open_nursery() as nursery:
+        for number in range(60):
+            nursery.start_soon(mount.run, mount.short(number))
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert limiter.borrowed_tokens == 0
+        mount.go_on.set()
+    assert all(map(mount.machine.store.contains, mount.blobs[:60]))
+
+
 async def test_progress_is_told_while_contents_come(monkeypatch: pytest.MonkeyPatch) -> None:
     mount = Mount()
     mount.hold_up()
