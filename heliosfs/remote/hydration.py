@@ -24,13 +24,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 
 from heliosfs.errors import CorruptObject, HeliosError, StoreError, Unfetched
 from heliosfs.objects.blob import WHOLE_MAX
 from heliosfs.objects.ids import Kind, Oid
+from heliosfs.pace import paced
 from heliosfs.remote.bucket import Bucket, Lying, NoObject
 from heliosfs.remote.buckets.opening import open_bucket
 from heliosfs.remote.hydration_source import BESIDE_BYTES, HydrationSource
@@ -83,6 +84,8 @@ class Fetch:
             self.limit_bytes = max(source.limit(promise), promise.stored_bytes)
             # Neighbours behind it come first, so that much is certain before they are looked up.
             self.span = promise.offset, promise.offset + self.limit_bytes
+        self.is_urgent = rows is None
+        """True if a program waits for this one content."""
         self.goes_on = rows is None and self.limit_bytes > BESIDE_BYTES
         """True if its reader goes on where an earlier range has ended, and so may need the next."""
 
@@ -213,7 +216,8 @@ class Hydration:
             raise CorruptObject(
                 f"{len(data)} bytes came of a range of {end - start}: it was cut off"
             )
-        fetch.objects = _decoded(promise, rows, data)
+        # What is read for a verb, or ahead, makes room for requests while it is decoded.
+        fetch.objects = _decoded(promise, rows if fetch.is_urgent else paced(rows), rows[0], data)
 
     def keep(self, fetch: Fetch) -> Steps[None]:
         """Store what has come, or note the failure; once for each range."""
@@ -324,7 +328,9 @@ def _check_places(promise: Promise, rows: list[Promise]) -> None:
             raise CorruptObject(f"object {each.oid.hex()} has an impossible place in its pack")
 
 
-def _decoded(promise: Promise, rows: list[Promise], data: bytes) -> list[RemoteObject]:
+def _decoded(
+    promise: Promise, rows: Iterable[Promise], first: Promise, data: bytes
+) -> list[RemoteObject]:
     """Return the contents in a range, each checked against its id.
 
     CorruptObject if it is the wanted one that is not what its id says; whoever needs one of the
@@ -332,7 +338,7 @@ def _decoded(promise: Promise, rows: list[Promise], data: bytes) -> list[RemoteO
     """
     objects = []
     for each in rows:
-        at = each.offset - rows[0].offset
+        at = each.offset - first.offset
         body = data[at : at + each.stored_bytes]
         try:
             objects.append(decoded_object(Kind.BLOB, each.codec, body, each.size, each.oid))
