@@ -205,11 +205,10 @@ class _Collection:
     def _reached(
         self, boundary: Boundary, objects: list[CondemnedObject] | None
     ) -> Steps[set[str]]:
-        """Return the keys that refs and pushers need; with a list, also all trees not in it."""
+        """Return the keys that refs and pushers need; with a list, also trees left out of it."""
         others = list(boundary.noted)
         if objects is not None:
-            condemned = {(each.key, each.version) for each in objects}
-            others += yield from on_thread(partial(self._others, condemned))
+            others += yield from on_thread(partial(self._left_out, boundary, objects))
         left = _WALKS
         while True:
             # I73: refs are read after the boundary says that a list is swept.
@@ -225,12 +224,24 @@ class _Collection:
             else:
                 return reach.keys
 
-    def _others(self, condemned: set[tuple[str, str]]) -> list[CommitId]:
-        listed = self._bucket.list(TREES)
-        found = (
-            commit_of(each.key) for each in listed if (each.key, each.version) not in condemned
-        )
-        return [commit for commit in found if commit is not None]
+    def _left_out(self, boundary: Boundary, objects: list[CondemnedObject]) -> list[CommitId]:
+        """Return the trees that no ref may reach, and that were not condemned.
+
+        They were young, or were replaced since.  Newer ones rely on nothing that is condemned, but
+        for what is noted.  So all sweeps of a list spare the same: one that sleeps, and goes on
+        when another has ended, deletes nothing on which somebody relies by then.
+        """
+        versions = {each.key: each.version for each in objects}
+        listed = self._bucket.list(list_key(boundary.condemned))
+        condemned_at = max((each.modified_at for each in listed), default=0.0)
+        found = []
+        for each in self._bucket.list(TREES):
+            is_replaced = versions.get(each.key, each.version) != each.version
+            is_young = each.key not in versions and each.modified_at <= condemned_at
+            commit = commit_of(each.key)
+            if commit is not None and (is_young or is_replaced):
+                found.append(commit)
+        return found
 
     def _delete_all(self, boundary: Boundary, victims: list[CondemnedObject]) -> Steps[None]:
         looked_at = self._now()

@@ -55,6 +55,7 @@ class Download:
         self._reader = BucketReader(bucket, repository.history)
         self._remote = remote
         self._is_lazy = is_lazy
+        self._is_renewing = False
         self._tables: set[tuple[PackName, int]] = set()
         """Packs of which rows were noted, and the bytes of these."""
         self._rows: list[PackRows] = []
@@ -117,17 +118,20 @@ class Download:
     def take_places(self, tips: Iterable[CommitId]) -> Steps[None]:
         """Promise the contents that trees lead to, whether or not their commits are here.
 
-        MissingObject, CorruptObject; no promise was made then.
+        Those that were promised, and lie beside trees now, are stored.  MissingObject,
+        CorruptObject; no promise was made then.
         """
+        self._is_renewing = True
         pending = list(tips)
         seen = set(pending)
-        self._packs.update(PackName(*each) for each in self._store.promises.packs_of(self._remote))
         try:
             while pending:
                 oid = pending.pop()
                 data = yield from self._reader.trees(oid)
-                trees = read_trees(f"trees/{oid.hex()[:12]}", data)
+                shown = f"trees/{oid.hex()[:12]}"
+                trees = read_trees(shown, data)
                 yield from self._take_rows(trees.table)
+                yield from self._take_promised(objects_of_frames(shown, trees))
                 pending += [each for each in trees.bases if each not in seen]
                 seen.update(trees.bases)
             yield from self._keep_promises()
@@ -136,6 +140,17 @@ class Download:
             raise
         settle = partial(self._store.promises.settle, self._remote, mends=True)
         yield from on_thread(settle)
+
+    def _take_promised(self, objects: Iterator[RemoteObject]) -> Steps[None]:
+        """Store the contents among objects that are promised and not here."""
+        store = self._store
+        contents = (each for each in objects if each.kind is Kind.BLOB)
+        while taken := (yield from on_thread(partial(_slice, contents))):
+            for found in taken:
+                if found.oid in store.promises and not store.contains(found.oid):
+                    store.add(found.oid, found.kind, found.data, is_cold=True)
+            self._repository.publish()
+            yield TURN
 
     def _want(self, names: Iterable[PackName]) -> None:
         """Note packs that are to be read whole."""
@@ -169,12 +184,22 @@ class Download:
                 self._want([pack.name])
                 continue
             self._tables.add(named)
+            if self._is_renewing:
+                rows = yield from on_thread(partial(self._elsewhere, pack.name, rows))
+            if not rows:
+                continue
             self._rows.append(PackRows(*pack.name, [_promised_row(row) for row in rows]))
             self._arrived.note_contents(Oid(row.oid) for row in rows)
             self._row_count += len(rows)
             self.promised_count += len(rows)
             if self._row_count >= _PROMISED_COUNT:
                 yield from self._keep_promises()
+
+    def _elsewhere(self, name: PackName, rows: list[PackRow]) -> list[PackRow]:
+        """Return the rows of a pack whose contents are not promised at this place."""
+        promises, remote = self._store.promises, self._remote
+        places = ((row, promises.find(Oid(row.oid), remote)) for row in rows)
+        return [row for row, place in places if place is None or place.pack != name.digest]
 
     def _keep_promises(self) -> Steps[None]:
         """Write the rows that were noted.  StoreError."""

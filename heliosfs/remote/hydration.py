@@ -258,7 +258,10 @@ class Hydration:
             self.read(following).goes_on = False
 
     def _renewed(self, fetch: Fetch) -> Steps[bool]:
-        """Ask the remote where its contents are now; return True if the content is elsewhere."""
+        """Ask the remote where its contents are now; return True if the content is elsewhere.
+
+        It may have come by that.
+        """
         before, source = fetch.promise, fetch.source
         while source.is_renewing:
             yield from on_thread(partial(time.sleep, _RENEWAL_SECONDS))
@@ -270,7 +273,8 @@ class Hydration:
                 log.warning("the places of contents could not be read anew: %s", error)
             finally:
                 source.is_renewing = False
-        return self.promise(before.oid) not in (before, None)
+        is_elsewhere = self.promise(before.oid) not in (before, None)
+        return is_elsewhere or self._store.contains(before.oid)
 
     def give_up(self, fetch: Fetch, oid: Oid) -> Unfetched:
         """Leave the remote of a range alone that did not come in time; return the error."""

@@ -37,7 +37,7 @@ from heliosfs.remote.mergeplan import MergePlan, Run, TreesNode, is_merged, read
 from heliosfs.remote.packfile import FinishedPack, PackName, PackWriter, RemoteObject, read_pack
 from heliosfs.remote.packtable import NamedPack, PackTableWriter, read_index, split_rows
 from heliosfs.remote.treesfile import PushedTrees, TreesWriter, replace_bases
-from heliosfs.remote.upload import SMALL_BYTES
+from heliosfs.remote.upload import SMALL_BYTES, SMALL_DECODED_BYTES
 from heliosfs.steps import Progress, Steps, on_thread
 
 MERGES = "merges"
@@ -227,13 +227,14 @@ class _MergedRun:
                 self._send(overflow, table, holds_trees=True)
         if not overflow.is_empty:
             self._send(overflow, table, holds_trees=True)
-        if sum(len(each.data) for each in self._contents.values()) <= SMALL_BYTES:
-            for found in self._contents.values():
-                trees.add(found)
-        else:
-            commits = [each for each in self._others.values() if each.kind is Kind.COMMIT]
-            places = Places(self._others, reversed(commits))
-            for full in in_packs(self._contents, places, contents):
+        commits = [each for each in self._others.values() if each.kind is Kind.COMMIT]
+        places = Places(self._others, reversed(commits))
+        is_little = sum(len(each.data) for each in self._contents.values()) <= SMALL_DECODED_BYTES
+        for full in in_packs(dict(self._contents), places, contents):
+            if is_little and full.stored_bytes <= SMALL_BYTES:
+                for found in self._contents.values():
+                    trees.add(found)
+            else:
                 self._send(full, table, holds_trees=False)
         return trees.finish(bases, table)
 

@@ -35,7 +35,7 @@ _GATHERED_COUNT = 2_000
 SMALL_BYTES = 64 * 1024
 """Compressed size up to which what is left for a pack travels with the trees instead: a request
 takes as long as some MB, and whoever wants the trees alone reads this much more."""
-_SMALL_DECODED_BYTES = 1024 * 1024
+SMALL_DECODED_BYTES = 1024 * 1024
 """The same before compression, so that a few KB of zeros do not hold a reader's memory."""
 _SALT_BYTES = 16
 _TRIES = 8
@@ -189,7 +189,7 @@ class Upload:
     def _is_small(self) -> bool:
         """Return True if the contents of the pack are to travel with the trees."""
         is_stored_small = self._contents.stored_bytes <= SMALL_BYTES
-        return is_stored_small and self._in_pack_bytes <= _SMALL_DECODED_BYTES
+        return is_stored_small and self._in_pack_bytes <= SMALL_DECODED_BYTES
 
     def _send_pack(self, pack: PackWriter) -> None:
         if pack is self._contents:

@@ -160,12 +160,6 @@ class Promises:
             before.append(each)
         return before[::-1] + taken
 
-    def packs_of(self, remote: str) -> Iterator[tuple[bytes, int]]:
-        """Yield digest and size of each pack of a remote that has promised contents."""
-        for file in _files_of(self._files, remote):
-            for number in range(file.pack_count):
-                yield file.pack_at(number)[:2]
-
     @property
     def remotes(self) -> list[str]:
         """Names of the remotes that have promised contents, in order."""

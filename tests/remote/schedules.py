@@ -59,6 +59,16 @@ class _Done:
         return self._value
 
 
+class SerialThreads:
+    """Threads that do all work at once, on the thread of who asks."""
+
+    def __init__(self, name: str, most: int) -> None:
+        pass
+
+    def start(self, call: Callable[[], object]) -> None:
+        call()
+
+
 class SharedBucket:
     """The bucket of all actors, with its clock, and the check that no ref ever has a hole."""
 

@@ -26,7 +26,7 @@ from heliosfs.remote.collection import CONDEMNED_SECONDS, CollectionResult, coll
 from heliosfs.remote.layout import ref_key, trees_key
 from heliosfs.remote.push import OutOfDate, delete
 from heliosfs.repo.remotes import HEADS
-from heliosfs.steps import run_to_end
+from heliosfs.steps import Steps, run_to_end
 from heliosfs.store.memory import MemoryStore
 from tests.remote.machines import Machine
 
@@ -381,6 +381,33 @@ def test_a_sweep_that_slept_deletes_no_other_version(
         reader.check()
     else:
         assert [each.name for each in reader.fetch().damaged] == ["idea"]
+
+
+def test_a_sweep_that_slept_deletes_nothing_that_another_has_spared(
+    storage: _Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = _two_branches(storage)
+    _delete(machine, "idea")
+    storage.collect_after(2)
+    storage.now += 25 * _HOUR
+    before = collection._Collection._delete_all
+
+    def asleep(run: Any, *arguments: Any) -> Steps[None]:
+        monkeypatch.setattr(collection._Collection, "_delete_all", before)
+        # It leaves trees that need what is being deleted.
+        with pytest.raises(Busy):
+            machine.push("idea")
+        storage.collect()
+        machine.push("idea")
+        yield from before(run, *arguments)
+
+    monkeypatch.setattr(collection._Collection, "_delete_all", asleep)
+    with pytest.raises(Busy):
+        run_to_end(collect(storage.bucket, now=lambda: 0.0), MemoryStore())
+    reader = Machine(storage.bucket)
+    reader.fetch()
+    reader.check()
+    assert len(reader.tracked) == 2
 
 
 def test_a_list_that_others_changed_is_refused(storage: _Storage) -> None:

@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from threading import current_thread
 from typing import Any
 
 import pytest
 
 from heliosfs.errors import Busy, HeliosError, MissingObject, NotFound, Stale
+from heliosfs.objects.ids import Kind, Oid
+from heliosfs.objects.references import references
 from heliosfs.remote import (
     boundary,
     collection,
+    contents,
     fetch,
     mergeplan,
     packfile,
+    places,
     push,
     reach,
     reading,
@@ -26,24 +31,26 @@ from heliosfs.remote import (
 )
 from heliosfs.remote.boundary import LostObjects, Reliance
 from heliosfs.remote.collection import collect
+from heliosfs.remote.contents import make_whole
 from heliosfs.remote.damage import DamagedRemote
 from heliosfs.remote.push import delete
 from heliosfs.repo.remotes import HEADS
 from heliosfs.steps import Steps, run_to_end
 from heliosfs.store.memory import MemoryStore
 from tests.remote.machines import Machine
-from tests.remote.schedules import HOUR, Actor, Hole, Schedule, SerialPool
+from tests.remote.schedules import HOUR, Actor, Hole, Schedule, SerialPool, SerialThreads
 
 GRACE = 6 * HOUR
-_SEEDS_COUNT = 30
+_SEEDS_COUNT = 60
 _MUTANT_SEEDS = 200
 _MOVES_COUNT = 12
 
 
 @pytest.fixture(autouse=True)
 def _one_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (collection, fetch, mergeplan, reach, reading):
+    for module in (collection, fetch, mergeplan, places, reach, reading):
         monkeypatch.setattr(module, "ThreadPoolExecutor", SerialPool)
+    monkeypatch.setattr(contents, "DaemonThreads", SerialThreads)
     # Packs are made of a few bytes, and a list is deleted in several pieces.
     monkeypatch.setattr(upload, "SMALL_BYTES", 600)
     monkeypatch.setattr(packfile, "PACK_FULL_BYTES", 1_500)
@@ -65,6 +72,8 @@ class _Run:
         self.grace = grace
         self.random = self.schedule.random
         self.deleted_count = 0
+        self.lazy: list[Machine] = []
+        """Machines whose fetches leave contents there."""
 
     def run(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(boundary, "awake_and_asleep", lambda: self.shared.now)
@@ -73,6 +82,7 @@ class _Run:
         for number in range(3):
             self.schedule.add(f"pusher {number}", self._pusher(number))
         self.schedule.add("fetcher", self._fetcher)
+        self.schedule.add("lazy reader", self._lazy_reader)
         for number in range(2):
             self.schedule.add(f"collector {number}", self._collector)
         self.schedule.run()
@@ -141,6 +151,36 @@ class _Run:
             actor.sleep(self.random.uniform(0.0, 12 * HOUR))
             self._fetch(Machine(actor))
 
+    def _lazy_reader(self, actor: Actor) -> None:
+        machine = Machine(actor, is_lazy=True)
+        self.lazy.append(machine)
+        for _ in range(_MOVES_COUNT // 2):
+            actor.sleep(self.random.uniform(0.0, 12 * HOUR))
+            self._fetch(machine)
+            actor.sleep(self.random.uniform(0.0, 12 * HOUR))
+            if self.random.random() < 0.5:
+                self._bring_contents(machine)
+
+    def _bring_contents(self, machine: Machine) -> None:
+        """Read what is promised; what only a branch had that is gone may be gone, too."""
+        steps = make_whole(machine.repository, lambda url: machine.bucket)
+        with suppress(DamagedRemote):
+            run_to_end(steps, machine.store)
+
+    def _check_lazy(self, machine: Machine) -> None:
+        """Check that all contents can be had that a branch needs which is there."""
+        machine.bucket = self.shared.bucket
+        machine.fetch(prunes=True)
+        self._bring_contents(machine)
+        pending = [(Kind.COMMIT, Oid(each.commit)) for each in machine.tracked.values()]
+        seen = set(pending)
+        while pending:
+            kind, oid = pending.pop()
+            for each in references(kind, machine.store.read(oid, kind)):
+                if each not in seen:
+                    seen.add(each)
+                    pending.append(each)
+
     def _collector(self, actor: Actor) -> None:
         for _ in range(2 * _MOVES_COUNT):
             actor.sleep(self.random.uniform(0.0, 5 * HOUR))
@@ -157,6 +197,8 @@ class _Run:
 
     def _check_end(self) -> None:
         self.shared.check()
+        for machine in self.lazy:
+            self._check_lazy(machine)
         reader = Machine(self.shared.bucket)
         reader.fetch()
         reader.check()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from heliosfs.remote.buckets.probe import probe
+from heliosfs.remote.collection import collect
 from heliosfs.remote.layout import settle_format
+from heliosfs.remote.push import delete
 from heliosfs.remote.refplace import NotFastForward
+from heliosfs.steps import run_to_end
 from tests.remote.machines import Machine
 from tests.remote.storages import STORAGES, Opener
 
@@ -48,3 +52,36 @@ def test_two_machines_share_a_history(opener: Opener) -> None:
     two.pull()
     assert two.head == one.head
     assert two.fetch().moved == []
+
+
+def test_a_collection_merges_and_deletes(opener: Opener) -> None:
+    bucket = opener()
+    settle_format(bucket)
+    one = Machine(opener())
+    for number in range(5):
+        one.commit("work", **{f"f{number}": b"%d" % number * 30_000})
+        one.push()
+    one.run("switch", "-q", "-c", "idea")
+    one.commit("idea", idea=b"1" * 100)
+    one.push("idea")
+    run_to_end(delete(one.repository, opener(), "origin", "idea"), one.store)
+    assert len(list(bucket.list("trees/"))) == 6
+    deleted = 0
+    for _ in range(10):
+        # Nobody else is there whom it would have to wait for, but a clock may count seconds only.
+        deleted += run_to_end(collect(opener(), grace_seconds=0.0), one.store).deleted_count
+        if len(list(bucket.list("trees/"))) == 1:
+            break
+        time.sleep(0.5)
+    assert deleted >= 5
+    assert len(list(bucket.list("trees/"))) == 1
+    assert {each.key for each in bucket.list("gc/")} >= {"gc/boundary"}
+    two = Machine(opener())
+    two.pull()
+    two.check()
+    one.run("switch", "-q", "main")
+    assert two.files.tree() == one.files.tree()
+    one.commit("more", more=b"1")
+    one.push()
+    two.pull()
+    assert two.head == one.head

@@ -290,6 +290,21 @@ def test_a_push_relies_on_contents_that_only_the_remote_has(
         assert reader.files.read(b"idea3") == ideas["idea3"]
 
 
+def test_contents_that_were_left_there_may_come_to_lie_beside_trees(
+    storage: _Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(upload, "SMALL_BYTES", 0)
+        machine = _with_history(storage, 5)
+    lazy = Machine(storage.bucket, is_lazy=True)
+    lazy.pull()
+    assert len(lazy.store.promises) > 20
+    storage.settle()
+    assert storage.sizes("packs/") == []
+    run_to_end(make_whole(lazy.repository, lambda url: storage.bucket), lazy.store)
+    assert lazy.files.tree() == machine.files.tree()
+
+
 def _contents(count: int, size: int) -> list[RemoteObject]:
     chance = random.Random(count)
     data = [chance.randbytes(size) for _ in range(count)]

@@ -395,3 +395,30 @@ def test_a_checkout_prefers_origin(two: tuple[Stage, Stage], url: str) -> None:
 def test_words_of_git_are_refused_with_what_to_do(words: list[str], advice: str) -> None:
     with pytest.raises(UsageError, match=advice):
         Stage().run(*words)
+
+
+def test_a_remote_is_collected(url: str) -> None:
+    stage = Stage()
+    stage.run("remote", "add", "origin", url)
+    stage.commit("first", a=b"1")
+    stage.run("push", "-q")
+    stage.commit("second", a=b"2")
+    stage.run("push", "-q")
+    assert stage.run("remote", "gc", "--dry-run") == "nothing to delete in origin\n"
+    assert stage.run("remote", "gc", "origin") == "merged what 2 pushes have left\n"
+    reply = json.loads(stage.run("remote", "gc", "--json", "--grace", "48h"))
+    assert (reply["remote"], reply["url"], reply["dry_run"]) == ("origin", url, False)
+    assert (reply["object_count"], reply["merged_count"], reply["deleted_count"]) == (2, 0, 0)
+    stage.commit("third", a=b"3")
+    stage.run("push", "-q")
+    for words, error in (
+        (["gc", "a", "b"], "one remote"),
+        (["gc", "--grace", "1m"], "an hour at least"),
+        (["gc", "--grace", "soon"], "a time such as"),
+        (["list", "--grace", "1h"], "belong to 'remote gc'"),
+        (["remove", "origin", "--dry-run"], "belong to 'remote gc'"),
+    ):
+        with pytest.raises(UsageError, match=error):
+            stage.run("remote", *words)
+    with pytest.raises(NotFound, match="no remote 'other'"):
+        stage.run("remote", "gc", "other")
