@@ -33,7 +33,9 @@ from heliosfs.remote.boundary import LostObjects, Reliance
 from heliosfs.remote.collection import collect
 from heliosfs.remote.contents import make_whole
 from heliosfs.remote.damage import DamagedRemote
-from heliosfs.remote.push import delete
+from heliosfs.remote.experiments import push_experiment
+from heliosfs.remote.push import BesideRef, delete
+from heliosfs.repo.experiments import Experiment
 from heliosfs.repo.remotes import HEADS
 from heliosfs.steps import Steps, run_to_end
 from heliosfs.store.memory import MemoryStore
@@ -116,6 +118,8 @@ class _Run:
         if what < 0.4 or machine.view.head is None:
             name = drawn.choice(("a", "b", "c"))
             machine.commit(word, **{name: drawn.randbytes(drawn.choice((10, 700, 2_000)))})
+            if drawn.random() < 0.3:
+                self._push_experiment(machine, branches[-1])
             machine.push(branches[-1])
         elif what < 0.5:
             self._fetch(machine)
@@ -136,6 +140,23 @@ class _Run:
         elif (HEADS, branches[-1]) in machine.tracked:
             machine.run("commit", "-q", "--allow-empty", "--amend", "-m", word)
             machine.push(branches[-1], with_lease=True)
+
+    def _push_experiment(self, machine: Machine, name: str) -> None:
+        """Push the branch beside an experiment, whose record has a new score each time."""
+        repository = machine.repository
+        branch = repository.refs.branch(name)
+        assert branch.head is not None
+        found = repository.experiments.of_slot(branch.slot)
+        if found is None:
+            found = Experiment(name, branch.slot, branch.head, repository.clock.now_ns())
+        with repository.transaction:
+            repository.experiments.put(found)
+            repository.experiments.add_commit(found, branch.head)
+            now = repository.clock.now_ns()
+            repository.experiments.record(branch.head, {"score": f"{now}"}, {"score": now})
+        beside = BesideRef(name, branch.head)
+        steps = push_experiment(repository, machine.bucket, "origin", found, name, beside)
+        run_to_end(steps, machine.store)
 
     def _fetch(self, machine: Machine) -> None:
         begun_at = self.shared.now
