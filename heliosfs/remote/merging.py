@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import NamedTuple
 
-from heliosfs.errors import MissingObject
+from heliosfs.errors import CorruptObject, MissingObject
 from heliosfs.objects.ids import CommitId, Kind, Oid
 from heliosfs.remote.boundary import IDLE, read_boundary
 from heliosfs.remote.bucket import Bucket, Changed, NoObject
@@ -126,8 +126,9 @@ class _Merging:
             return
         try:
             merged = _MergedRun(self._bucket, run)
-        except (MissingObject, NoObject):
-            # Another one has merged it, and what that has replaced is gone.
+        except (MissingObject, NoObject, CorruptObject):
+            # Another one has merged it, and what that has replaced is gone; or a pack is damaged,
+            # which a fetch tells of, and which must not keep all else from being merged.
             return
         data = merged.write(bases)
         if self._replace(run[0], merged.version, data, merged.named, bases):

@@ -305,6 +305,25 @@ def test_contents_that_were_left_there_may_come_to_lie_beside_trees(
     assert lazy.files.tree() == machine.files.tree()
 
 
+def test_a_damaged_pack_stays_and_keeps_nothing_else_from_being_merged(
+    storage: _Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upload, "SMALL_BYTES", 0)
+    _with_history(storage, 3)
+    first = next(iter(storage.bucket.list("packs/")))
+    storage.bucket.swap(first.key, bytes(first.size), first.version)
+    other = Machine(storage.bucket)
+    other.run("switch", "-q", "-c", "other")
+    for number in range(3):
+        other.commit("other", x=b"%d" % number)
+        other.push("other")
+    storage.settle()
+    assert first.key in {each.key for each in storage.bucket.list("packs/")}
+    assert len(storage.sizes("trees/")) == 3 + 1
+    reader = Machine(storage.bucket)
+    assert [each.name for each in reader.fetch().damaged] == ["main"]
+
+
 def _contents(count: int, size: int) -> list[RemoteObject]:
     chance = random.Random(count)
     data = [chance.randbytes(size) for _ in range(count)]
