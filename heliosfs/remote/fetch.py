@@ -28,6 +28,7 @@ from heliosfs.objects.ids import CommitId
 from heliosfs.remote.bucket import Bucket, NoObject
 from heliosfs.remote.damage import DamagedRemote, told_as_local, told_as_of
 from heliosfs.remote.download import Download
+from heliosfs.remote.keeping import bring_own
 from heliosfs.remote.layout import (
     REF_BYTES_MAX,
     REFS,
@@ -83,6 +84,8 @@ class FetchResult(NamedTuple):
     """Refs that stay as they were."""
     promised_count: int
     """Number of contents that stay at the remote until they are read."""
+    lost: str = ""
+    """Reason for which contents that refs had before, and somebody here needs, cannot be had."""
 
 
 class FetchCounts:
@@ -91,6 +94,7 @@ class FetchCounts:
     def __init__(self) -> None:
         self.commit_count = self.object_count = self.got_bytes = self.promised_count = 0
         self.has_git_dirs = False
+        self.lost = ""
 
     def take(self, run: Download, bulk: Bulk, lacking: dict[CommitId, CommitId]) -> Steps[None]:
         """Download what some commits need, and count it."""
@@ -108,7 +112,7 @@ class FetchCounts:
     ) -> FetchResult:
         """Return the results of the fetch."""
         counts = self.commit_count, self.object_count, self.got_bytes
-        return FetchResult(moved, gone, *counts, damaged, self.promised_count)
+        return FetchResult(moved, gone, *counts, damaged, self.promised_count, self.lost)
 
 
 def fetch(
@@ -127,8 +131,7 @@ def fetch(
     changed; Unreachable; Busy while a garbage collection or an import runs.
     """
     remotes = repository.remotes
-    url = remotes.url(remote)
-    before = dict(remotes.refs(remote))
+    url, before = remotes.url(remote), dict(remotes.refs(remote))
     is_lazy = remotes.notes.is_lazy(remote)
     download = partial(Download, repository, bucket, remote, is_lazy=is_lazy)
     bulk: Bulk | None = None
@@ -146,6 +149,9 @@ def fetch(
             found.check_any()
         with told_as_local():
             moved = yield from _compared(repository, before, found.records)
+        # Before anything is kept, so that who interrupts it finds the same again.
+        if gone or any(each.is_forced for each in moved):
+            run.lost = yield from bring_own(repository, bucket, remote, found.kept(before, gone))
         # It may be another one of that name by now.
         check_same(remotes, remote, url)
         _keep(repository, remote, found.records, gone if prunes else [], run)
@@ -274,6 +280,13 @@ class _FoundRefs:
     def wanted(self) -> list[TrackedRef]:
         """Return the refs that are to be kept."""
         return [each.seen for each in self.records.values()]
+
+    def kept(self, before: dict[_RefName, TrackedRef], gone: Iterable[MovedRef]) -> list[CommitId]:
+        """Return the commits that all refs of the remote name by now."""
+        refs = before | {name: each.seen for name, each in self.records.items()}
+        for each in gone:
+            del refs[each.kind, each.name]
+        return [each.commit for each in refs.values()]
 
     def check_any(self) -> None:
         """Check that not everything is damaged.  CorruptObject."""

@@ -21,6 +21,7 @@ from heliosfs.objects.ids import CommitId
 from heliosfs.remote.boundary import UNDER_WAY, LostObjects, Reliance
 from heliosfs.remote.bucket import Bucket, Changed, NoObject
 from heliosfs.remote.damage import DamagedRemote, told_as_local
+from heliosfs.remote.keeping import bring_before_loss
 from heliosfs.remote.layout import (
     REF_BYTES_MAX,
     RefRecord,
@@ -115,13 +116,14 @@ def _push_once(
 ) -> Steps[PushResult]:
     """See `push`.  TreesMoved, and nothing has changed."""
     kind, name, head = ref
-    url = repository.remotes.url(remote)
-    seen = repository.remotes.tracked(remote, kind, name)
+    url, seen = repository.remotes.url(remote), repository.remotes.tracked(remote, kind, name)
     is_forced = False
     if seen is not None and seen.commit != head:
         is_forced = not (yield from _descends(repository, kind, head, seen.commit))
-        if is_forced and not with_lease:
+    if is_forced:
+        if not with_lease:
             raise NotFastForward(_refused(remote, name))
+        yield from bring_before_loss(repository, bucket, remote, (kind, name), head)
     sending = _Sending(repository, bucket, remote, head, seen)
     with told_as_local():
         trees = yield from sending.send()
@@ -149,8 +151,7 @@ def _push_once(
         check_same(repository.remotes, remote, url)
         repository.remotes.track(remote, kind, name, now, repository.clock.now_ns())
         if beside is not None and also is not None:
-            now_ns = repository.clock.now_ns()
-            repository.remotes.track(remote, HEADS, beside.name, also, now_ns)
+            repository.remotes.track(remote, HEADS, beside.name, also, repository.clock.now_ns())
         repository.remotes.notes.note_pushed(remote, sending.stage)
     commit = seen.commit if seen is not None else None
     return PushResult(commit, is_forced, *sending.counts, also is not None)
@@ -190,6 +191,7 @@ def delete(
     seen = remotes.tracked(remote, kind, name)
     if seen is None:
         raise NotFound(f"no {name[:80]!r} was seen at {remote}: 'helios fetch {remote}' looks")
+    yield from bring_before_loss(repository, bucket, remote, (kind, name))
     try:
         yield from on_thread(partial(bucket.delete, ref_key(kind, name), seen.version))
     except Changed:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
-from heliosfs.errors import Stale
+from heliosfs.errors import CorruptObject, Stale
 from heliosfs.remote.bucket import Bucket, Changed, NoObject
+from heliosfs.remote.damage import DamagedRemote
 from heliosfs.remote.layout import REF_BYTES_MAX, RefRecord, decode_ref, ref_key
 from heliosfs.repo.remotes import TrackedRef
 
@@ -74,11 +75,19 @@ class RefPlace:
         return TrackedRef(record.commit, record.trees, record.generation, version)
 
     def _look(self) -> tuple[RefRecord, str]:
-        """Return what the remote has, and the version.  NotFastForward if it has none."""
+        """Return what the remote has, and the version.
+
+        NotFastForward if it has none; DamagedRemote.
+        """
         try:
             data, version = self._bucket.get(self._key, 0, REF_BYTES_MAX)
         except NoObject:
             raise DeletedThere(
                 f"{self._name} was deleted there: {self._fetch} with --prune, then push"
             ) from None
-        return decode_ref(self._name, data), version
+        try:
+            return decode_ref(self._name, data), version
+        except CorruptObject as error:
+            raise DamagedRemote(
+                f"{error}: remove {self._key} there, {self._fetch} with --prune, then push"
+            ) from error

@@ -151,7 +151,7 @@ FETCH = Verb(
     example="origin",
     effect=REPLACES_ONCE,
     is_long=True,
-    exit_codes="a ref is damaged at the remote, and the others were fetched",
+    exit_codes="a ref is damaged there, or needed contents are gone",
 )
 
 PULL = Verb(

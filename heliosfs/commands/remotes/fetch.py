@@ -38,7 +38,7 @@ def fetch(request: Request, options: Options) -> Steps[str]:
     if words and "prune" in options:
         raise options.misuse("--prune looks at all branches: name none")
     result = yield from _fetched(request, remote, words, prunes="prune" in options)
-    code = 1 if result.damaged else 0
+    code = _code(result)
     if "json" in options:
         return answer(json_reply(_document(request, remote, result)), code)
     told = "" if "quiet" in options else _text(request, remote, result)
@@ -57,7 +57,7 @@ def pull(request: Request, options: Options) -> Steps[str]:
         raise NotFound(f"{remote} has no branch {branch!r}: 'helios push' makes it")
     flags = [f"--{key}" for key in _MERGE_FLAGS if key in options]
     merged = yield from merge(request, find_verb("merge").parser().parse([*flags, name]))
-    code = exit_code_of(merged) or (1 if result.damaged else 0)
+    code = exit_code_of(merged) or _code(result)
     if "json" in options:
         return answer(str(merged), code)
     told = "" if "quiet" in options else _text(request, remote, result)
@@ -87,6 +87,7 @@ def _document(request: Request, remote: str, result: FetchResult) -> dict[str, o
         "object_count": result.object_count,
         "got_bytes": result.got_bytes,
         "promised_count": result.promised_count,
+        "lost": result.lost,
     }
 
 
@@ -116,11 +117,21 @@ def _text(request: Request, remote: str, result: FetchResult) -> str:
     return f"From {request.repository.remotes.url(remote)}\n{''.join(lines)}{told}"
 
 
+def _code(result: FetchResult) -> int:
+    return 1 if result.damaged or result.lost else 0
+
+
 def _damage(remote: str, result: FetchResult) -> str:
-    return "".join(
+    lines = [
         f" ! [damaged] {remote}/{each.name} ({each.text}); it stays as it was seen\n"
         for each in result.damaged
-    )
+    ]
+    if result.lost:
+        lines.append(
+            f" ! [lost] branches were deleted or forced at {remote}, and of what is needed here, "
+            f"{result.lost}\n"
+        )
+    return "".join(lines)
 
 
 def _line(remote: str, ref: MovedRef) -> str:
