@@ -16,7 +16,7 @@ from typing import NamedTuple
 from heliosfs.cli.client import ask, current_directory, repository_over, with_repository
 from heliosfs.cli.locate import find_view
 from heliosfs.commands.options import Options
-from heliosfs.errors import AlreadyExists, HeliosError
+from heliosfs.errors import AlreadyExists, HeliosError, PosixError
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.references import entry_references
 from heliosfs.objects.tree import NO_OID, Entry, decode_entry
@@ -149,6 +149,18 @@ def _xattrs(place: bytes) -> dict[bytes, bytes] | None:
 
 
 def _file_pieces(place: bytes, size: int) -> Iterator[tuple[int, bytes]]:
+    try:
+        yield from _read_pieces(place, size)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        # Most often it is still at a remote, which does not answer.
+        raise PosixError(
+            errno.EIO, f"cannot read {os.fsdecode(place)}: 'cat .helios/ctl/error' tells why"
+        ) from error
+
+
+def _read_pieces(place: bytes, size: int) -> Iterator[tuple[int, bytes]]:
     with open(place, "rb", buffering=0) as file:
         offset = 0
         while offset < size:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import io
+import os
 import stat
 import tarfile
 import zipfile
@@ -14,11 +16,11 @@ import pytest
 
 from heliosfs.cli import archive
 from heliosfs.cli.archive import _Chosen, _replacing, _Source, _write
-from heliosfs.cli.materialize import TreeItem
+from heliosfs.cli.materialize import TreeItem, snapshot_items
 from heliosfs.commands.options import Options
 from heliosfs.commands.pathspec import pathspec
 from heliosfs.commands.table import find_verb
-from heliosfs.errors import NotFound
+from heliosfs.errors import NotFound, PosixError
 from heliosfs.objects.tree import NO_OID, Entry
 
 DATA = b"bytes of a file\n" * 1000
@@ -98,3 +100,17 @@ def test_a_link_stays_and_a_device_is_written_to(tmp_path: Path) -> None:
     assert target.read_bytes() == b"after"
     with archive._replacing("/dev/null") as file:
         file.write(b"nowhere")
+
+
+def test_a_file_of_a_snapshot_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").write_bytes(b"data")
+    _, item = snapshot_items(os.fsencode(tmp_path))
+
+    def pread(fd: int, length: int, offset: int) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "pread", pread)
+    with pytest.raises(PosixError, match=r"cannot read .*/gone: 'cat .helios/ctl/error' tells why"):
+        list(item.pieces())
