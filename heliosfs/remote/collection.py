@@ -10,6 +10,7 @@ clocks of machines may differ as they like.
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -244,7 +245,9 @@ class _Collection:
         return found
 
     def _delete_all(self, boundary: Boundary, victims: list[CondemnedObject]) -> Steps[None]:
-        looked_at = self._now()
+        # At first, too: refs may have been read for long, and another run may have spared since
+        # what a ref named that is gone by now.
+        looked_at = -math.inf
         for at in range(0, len(victims), _DELETED_AT_ONCE):
             if self._now() - looked_at > _STAGE_SECONDS:
                 looked_at = self._now()

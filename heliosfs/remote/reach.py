@@ -130,11 +130,12 @@ class Reach:
             return list(pool.map(read, commits))
 
 
-def is_whole(bucket: Bucket, commit: CommitId) -> bool:
-    """Return True if the trees that are named after a commit, and all that they need, are there.
+def needed_by(bucket: Bucket, commit: CommitId) -> set[str] | None:
+    """Return the keys of the trees that are named after a commit, and of all that they need.
 
-    On a thread.
+    None if some of it is not there.  On a thread.
     """
+    keys: set[str] = set()
 
     def look(commit: CommitId) -> PushedTrees:
         trees = read_all(bucket, commit)
@@ -148,11 +149,13 @@ def is_whole(bucket: Bucket, commit: CommitId) -> bool:
             try:
                 found = list(pool.map(look, pending))
             except (MissingObject, CorruptObject, NoObject):
-                return False
+                return None
+            keys.update(map(trees_key, pending))
+            keys.update(key for trees in found for key in needed_keys(trees))
             bases = dict.fromkeys(base for trees in found for base in trees.bases)
             pending = [base for base in bases if base not in seen]
             seen.update(pending)
-    return True
+    return keys
 
 
 def read_all(bucket: Bucket, commit: CommitId) -> PushedTrees:

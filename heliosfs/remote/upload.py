@@ -21,7 +21,7 @@ from heliosfs.remote.packfile import (
     encode_rows,
 )
 from heliosfs.remote.packtable import PackTableWriter
-from heliosfs.remote.reach import is_whole
+from heliosfs.remote.reach import needed_by
 from heliosfs.remote.treesfile import TreesWriter
 from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.remotes import TrackedRef
@@ -228,8 +228,9 @@ class Upload:
     def _put_trees(self, head: CommitId, data: bytes) -> None:
         """Create the object with trees, of which the name does not say what it needs.
 
-        One that is there stays if all is there that it needs: others may need it as it is.  It may
-        also be what a push has left which was refused long ago; then nobody can need it.
+        One that is there stays if all is there that it needs: others may need it as it is.  No ref
+        may have reached all of that since, so the push relies on it.  It may also be what a push
+        has left which was refused long ago; then nobody can need it.
         """
         key = trees_key(head)
         is_looked_at = self._is_resumed
@@ -242,8 +243,8 @@ class Upload:
                     # It is our own, of which the answer was lost, or as good.
                     self._reliance.own[key] = there.version
                     return
-                elif is_whole(self._bucket, head):
-                    self._reliance.found.add(key)
+                elif (needed := needed_by(self._bucket, head)) is not None:
+                    self._reliance.found |= needed
                     return
                 else:
                     self._reliance.own[key] = self._bucket.swap(key, data, there.version)

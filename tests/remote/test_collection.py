@@ -16,9 +16,11 @@ from heliosfs.remote.boundary import (
     IDLE,
     SWEEPING,
     Boundary,
+    CondemnedObject,
     read_boundary,
     read_list,
     write_boundary,
+    write_list,
 )
 from heliosfs.remote.bucket import Bucket, Changed, StoredObject, Unreachable
 from heliosfs.remote.buckets.memory import MemoryBucket
@@ -381,6 +383,57 @@ def test_a_sweep_that_slept_deletes_no_other_version(
         reader.check()
     else:
         assert [each.name for each in reader.fetch().damaged] == ["idea"]
+
+
+def test_a_sweep_that_read_refs_for_long_stops_where_another_has_ended_it(
+    storage: _Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = _two_branches(storage)
+    record = storage.bucket.get(ref_key(HEADS, "idea")).data
+    _delete(machine, "idea")
+    storage.collect_after(2)
+    storage.now += 25 * _HOUR
+    before = collection._Collection._reached
+
+    def asleep(run: Any, *arguments: Any) -> Steps[set[str]]:
+        monkeypatch.setattr(collection._Collection, "_reached", before)
+        reached = yield from before(run, *arguments)
+        # A pusher has slept between its last look and this, and the other sweep spares it.
+        storage.bucket.create(ref_key(HEADS, "idea"), record)
+        storage.collect()
+        return reached
+
+    monkeypatch.setattr(collection._Collection, "_reached", asleep)
+    with pytest.raises(Busy, match="has done the rest"):
+        storage.collect()
+    reader = Machine(storage.bucket)
+    reader.fetch()
+    reader.check()
+    assert len(reader.tracked) == 2
+
+
+def test_trees_that_were_there_are_relied_on_with_all_that_they_need(storage: _Storage) -> None:
+    """A refused push has left them, and what they need is condemned since."""
+    machine = _two_branches(storage)
+    other = Machine(storage.bucket)
+    other.fetch()
+    other.run("switch", "-q", "-c", "mine", "origin/idea")
+    _delete(machine, "idea")
+    _delete(machine, "main")
+    other.fetch(prunes=True)
+    storage.now += 2 * _HOUR
+    head = other.view.head
+    assert head is not None
+    base = next(each for each in storage.bucket.list("trees/") if each.key != trees_key(head))
+    digest = write_list(storage.bucket, [CondemnedObject(base.key, base.version, base.size)])
+    write_boundary(storage.bucket, Boundary(CONDEMNED, digest), None)
+    other.push("mine")
+    noted = read_boundary(storage.bucket)[0].noted
+    assert [trees_key(each) for each in noted] == [base.key]
+    storage.collect_after(25)
+    reader = Machine(storage.bucket)
+    reader.fetch()
+    reader.check()
 
 
 def test_a_sweep_that_slept_deletes_nothing_that_another_has_spared(
