@@ -424,3 +424,11 @@ def test_an_object_that_another_machine_replaces_is_read_again(
     failures += [errno.ESTALE] * 9
     with pytest.raises(Unreachable):
         bucket.get("a")
+
+
+def test_a_directory_whose_parent_is_not_there_is_not_made(tmp_path: Path) -> None:
+    bucket = DirectoryBucket(str(tmp_path / "team" / "project"))
+    with pytest.raises(Unreachable, match=r"team is not there: .*mkdir -p .*/team"):
+        bucket.make()
+    # The disk on which it lies may not be mounted.
+    assert os.listdir(tmp_path) == []

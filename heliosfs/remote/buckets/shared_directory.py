@@ -7,6 +7,7 @@ import fcntl
 import heapq
 import os
 import secrets
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -117,6 +118,12 @@ class DirectoryBucket:
                 raise Unreachable(
                     f"the directory {self.path}: cannot make it: {reason}: name one that is yours, "
                     "or that its owner has made for a group of yours ('chmod 2770')"
+                ) from error
+            if error.errno == errno.ENOENT:
+                above = os.path.dirname(self.path)
+                raise Unreachable(
+                    f"the directory {self.path}: cannot make it, since {above} is not there: if "
+                    f"its disk is mounted, 'mkdir -p {shlex.quote(above)}' makes that"
                 ) from error
             raise self._unreachable("make it", error) from error
 
