@@ -105,6 +105,20 @@ def on_thread(call: Callable[[], T]) -> Steps[T]:
     return work.results[0]
 
 
+class FarReading(_Call[T]):
+    """Work that only reads from far away, which may take minutes.
+
+    Whoever does not want its result any more may leave it alone: it alters nothing.
+    """
+
+
+def read_far(call: Callable[[], T]) -> Steps[T]:
+    """Call a function as `on_thread` does, which only reads: a caller that is ended leaves it."""
+    work = FarReading(call)
+    yield work
+    return work.results[0]
+
+
 def perform(work: Work) -> None:
     """Execute and apply work at once, for a caller beside which no other request waits."""
     try:

@@ -71,6 +71,16 @@ def _lock(fd: int, new: str) -> None:
         pass
 
 
+def check_finished(directory: str) -> None:
+    """Check that a directory is not one that was to become a workspace, and has not.  Busy."""
+    left = os.path.join(directory, _NEW)
+    if os.path.lexists(left):
+        raise Busy(
+            f"{directory} was to become a clone, or a restored backup, which has not ended: begin "
+            f"it again, or remove {left} first to make a new workspace here"
+        )
+
+
 @contextmanager
 def new_store(new: str) -> Iterator[int]:
     """Make the directory of a store in a prepared directory; yield a descriptor of it.

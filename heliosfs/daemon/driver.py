@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import trio
 
+from heliosfs.clock import SECOND_NS
 from heliosfs.daemon.keeper import Keeper
 from heliosfs.daemon.kernel import Kernel
 from heliosfs.pace import Pace
-from heliosfs.steps import ALONE, Progress, Step, Steps, Turn
+from heliosfs.steps import ALONE, FarReading, Progress, Step, Steps, Turn
 from heliosfs.store.base import Store
+
+if TYPE_CHECKING:
+    from heliosfs.remote.threads import DaemonThreads
 
 SLICE_NS = 1_500_000
 """Duration of a slice, after which requests are served."""
 CHECKED_NS = 100_000_000
 """Time between two calls of the function that can end the work."""
+_READINGS_MAX = 16
+"""Most readings from far away at once, those among them that were left alone."""
 VERB_BACKLOG_BYTES = 16 * 1024 * 1024
 """Most bytes that wait for the store before the work waits, too."""
 
@@ -69,6 +76,7 @@ class Driver:
         self._kernel = kernel
         self._keeper = keeper
         self._store = store
+        self._readers: DaemonThreads | None = None
 
     async def run_until(
         self, driven: RunningSteps[T], end_ns: int | None, check: Callable[[], None]
@@ -85,6 +93,10 @@ class Driver:
                 return step is ALONE
             if isinstance(step, Progress):
                 driven.progress = step
+            elif isinstance(step, FarReading):
+                error = await self._read_far(step, check)
+                if error is not None:
+                    driven.failed(error)
             elif not isinstance(step, Turn):
                 try:
                     await self._kernel.execute(step)
@@ -111,3 +123,32 @@ class Driver:
             else:
                 await trio.lowlevel.checkpoint()
             slice_end_ns = time.monotonic_ns() + SLICE_NS
+
+    async def _read_far(
+        self, reading: FarReading[Any], check: Callable[[], None]
+    ) -> Exception | None:
+        """Wait for a reading; return its error.  If `check` raises, it is left to itself."""
+        from heliosfs.remote.threads import DaemonThreads
+
+        if self._readers is None:
+            # Not those of trio: what stands still there would take a thread from others.
+            self._readers = DaemonThreads("far readings", _READINGS_MAX)
+        token, done = trio.lowlevel.current_trio_token(), trio.Event()
+        errors: list[Exception] = []
+
+        def read() -> None:
+            try:
+                reading.execute()
+            except Exception as error:  # noqa: BLE001 (raised where it was planned)
+                errors.append(error)
+            # The mount may be gone by now.
+            with suppress(trio.RunFinishedError):
+                token.run_sync_soon(done.set)
+
+        self._readers.start(read)
+        while not done.is_set():
+            with trio.move_on_after(CHECKED_NS / SECOND_NS):
+                await done.wait()
+                continue
+            check()
+        return errors[0] if errors else None

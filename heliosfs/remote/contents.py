@@ -26,7 +26,7 @@ from heliosfs.remote.places import renew_places
 from heliosfs.remote.reading import READERS
 from heliosfs.remote.threads import DaemonThreads
 from heliosfs.repo.repository import Repository
-from heliosfs.steps import TURN, Progress, Steps, on_thread
+from heliosfs.steps import TURN, Progress, Steps, on_thread, read_far
 from heliosfs.store.base import Bulk
 from heliosfs.store.promisefile import Promise
 from heliosfs.store.promises import PromiseMarks
@@ -134,7 +134,7 @@ class Contents:
             if not coming:
                 break
             arrival = coming.popleft()
-            yield from self._add(bulk, (yield from on_thread(arrival.result)), bases)
+            yield from self._add(bulk, (yield from read_far(arrival.result)), bases)
             done_bytes += sum(row.stored_bytes for row in arrival.wanted.rows)
             yield Progress(done_bytes, max(done_bytes, total_bytes), "bytes", self._count)
         yield from _written(bulk)
@@ -192,7 +192,7 @@ class Contents:
     def _bucket_of(self, remote: str) -> Steps[Bucket]:
         if remote not in self._buckets:
             url = self._repository.remotes.url(remote)
-            self._buckets[remote] = yield from on_thread(partial(self._opening, url))
+            self._buckets[remote] = yield from read_far(partial(self._opening, url))
         return self._buckets[remote]
 
 

@@ -45,7 +45,7 @@ from heliosfs.repo.remotes import EXPERIMENTS, HEADS, KIND_WORDS, TAGS, TrackedR
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.shared_experiments import decode_shared
 from heliosfs.repo.tag_notes import Annotation
-from heliosfs.steps import Steps, on_thread
+from heliosfs.steps import Steps, read_far
 from heliosfs.store.base import Bulk
 
 
@@ -157,13 +157,13 @@ def fetch(
         _keep(repository, remote, found.records, gone if prunes else [], run)
     except DamagedRemote:
         # It may be none that this version knows.
-        yield from on_thread(partial(check_written_format, bucket))
+        yield from read_far(partial(check_written_format, bucket))
         raise
     finally:
         if bulk is not None:
             bulk.close()
     if found.damaged:
-        yield from on_thread(partial(check_written_format, bucket))
+        yield from read_far(partial(check_written_format, bucket))
     return run.result(moved, gone, found.damaged)
 
 
@@ -235,7 +235,7 @@ def _is_same(before: dict[_RefName, TrackedRef], name: _RefName, version: str) -
 def _named(bucket: Bucket, remote: str, kind: str, refs: Sequence[str]) -> Steps[_FoundRefs]:
     """Read some refs: a request for each, however many others there are.  NotFound."""
     names = [(kind, name) for name in dict.fromkeys(refs)]
-    found = yield from on_thread(partial(_read_refs, bucket, names))
+    found = yield from read_far(partial(_read_refs, bucket, names))
     damaged = {(each.kind, each.name) for each in found.damaged}
     for each in names:
         if each not in found.records and each not in damaged:
@@ -247,9 +247,9 @@ def _all_changed(
     bucket: Bucket, before: dict[_RefName, TrackedRef]
 ) -> Steps[tuple[_FoundRefs, list[MovedRef]]]:
     """Read all refs that are not as they were; return also those that are gone."""
-    listed = yield from on_thread(partial(_versions, bucket))
+    listed = yield from read_far(partial(_versions, bucket))
     changed = [each for each in listed if not _is_same(before, each, listed[each])]
-    found = yield from on_thread(partial(_read_refs, bucket, changed))
+    found = yield from read_far(partial(_read_refs, bucket, changed))
     found.asked_count = len(listed)
     missing = [each for each in before if each not in listed]
     return found, [MovedRef(*each, before[each].commit, None) for each in missing]

@@ -18,7 +18,7 @@ from heliosfs.remote.download import Download
 from heliosfs.remote.layout import REF_BYTES_MAX, REFS, decode_ref, ref_key, ref_of
 from heliosfs.remote.reading import READERS
 from heliosfs.repo.repository import Repository
-from heliosfs.steps import Steps, on_thread
+from heliosfs.steps import Steps, read_far
 
 
 def renew_places(repository: Repository, bucket: Bucket, remote: str) -> Steps[int]:
@@ -28,7 +28,7 @@ def renew_places(repository: Repository, bucket: Bucket, remote: str) -> Steps[i
     object with trees that they lead to, without the contents.  Unreachable, DamagedRemote.
     """
     with told_as_of(remote):
-        tips = yield from on_thread(partial(_tips, bucket))
+        tips = yield from read_far(partial(_tips, bucket))
         download = Download(repository, bucket, remote, is_lazy=True)
         yield from download.take_places(tips)
     return download.promised_count

@@ -19,7 +19,7 @@ from heliosfs.remote.packfile import PackName, ShortEnd, table_of
 from heliosfs.remote.packtable import IndexName, read_index
 from heliosfs.remote.treesfile import TREES_MAX
 from heliosfs.repo.history import History
-from heliosfs.steps import Steps, on_thread
+from heliosfs.steps import Steps, read_far
 
 READERS = 8
 """Requests that are under way at once."""
@@ -59,9 +59,9 @@ class BucketReader:
         others: list[CommitId] = []
         if self._alone_count > _ALONE_COUNT:
             if self._listed is None:
-                self._listed = yield from on_thread(self._list)
+                self._listed = yield from read_far(self._list)
             others = self._next_listed()
-        found = yield from on_thread(partial(self._read_trees, oid, others))
+        found = yield from read_far(partial(self._read_trees, oid, others))
         self.got_bytes += sum(map(len, found))
         data, *further = found
         for other, each in zip(others, further, strict=True):
@@ -73,7 +73,7 @@ class BucketReader:
 
     def packs(self, names: Sequence[PackName]) -> Steps[list[bytes]]:
         """Return the bytes of packs.  MissingObject, CorruptObject."""
-        found = yield from on_thread(partial(self._read_packs, names))
+        found = yield from read_far(partial(self._read_packs, names))
         self.got_bytes += sum(map(len, found))
         return found
 
@@ -83,7 +83,7 @@ class BucketReader:
         def read() -> bytes:
             return read_index(index, self._get(index_key(index.digest), index.size))
 
-        found = yield from on_thread(read)
+        found = yield from read_far(read)
         self.got_bytes += index.size
         return found
 
@@ -94,7 +94,7 @@ class BucketReader:
             with ThreadPoolExecutor(READERS) as pool:
                 return list(pool.map(self._read_end, names))
 
-        found = yield from on_thread(read_all)
+        found = yield from read_far(read_all)
         self.got_bytes += sum(map(len, found))
         return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -118,6 +119,22 @@ def test_a_reader_that_is_killed_leaves_at_once(two: Mounted, link: Link) -> Non
             verb.terminate()
             assert verb.wait(SECONDS) != 0
     assert (two.path / "0/00").read_bytes() == noise(0, SIZE)
+
+
+@pytest.mark.parametrize("words", [("fetch",), ("fetch", "--contents"), ("pull",)])
+def test_a_fetch_that_is_interrupted_ends_while_the_remote_does_not_answer(
+    two: Mounted, link: Link, words: tuple[str, ...]
+) -> None:
+    with link.held_up():
+        command = [sys.executable, "-m", "heliosfs.cli", *words]
+        with subprocess.Popen(command, cwd=two.path, stderr=subprocess.DEVNULL) as verb:
+            assert link.reached.wait(SECONDS)
+            verb.send_signal(signal.SIGINT)
+            assert verb.wait(SECONDS) != 0
+        # No long verb is under way any more.
+        assert "still at a remote" in two.helios("fsck")
+    two.helios("fetch", "--contents")
+    assert (two.path / "large").read_bytes() == LARGE
 
 
 def test_an_unmount_does_not_wait_for_a_remote(two: Mounted, link: Link) -> None:

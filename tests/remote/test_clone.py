@@ -145,6 +145,9 @@ def test_what_a_killed_clone_has_left_goes(
     left = tmp_path / "copy" / ".helios.new"
     left.mkdir(parents=True)
     (left / "store.lmdb").write_bytes(b"half")
+    for verb in ("mount", "init"):
+        assert call(verb, str(tmp_path / "copy")) == 1
+        assert f"begin it again, or remove {left}" in capfd.readouterr().err
     assert _said(capfd, "clone", "--no-mount", "-q", url, "copy") == ""
     assert os.listdir(tmp_path / "copy") == [".helios"]
 

@@ -20,7 +20,7 @@ from heliosfs.remote.collection import (
 )
 from heliosfs.remote.damage import DamagedRemote
 from heliosfs.remote.layout import check_format
-from heliosfs.steps import Steps, on_thread
+from heliosfs.steps import Steps, read_far
 
 
 def collect_remote(request: Request, options: Options, words: list[str]) -> Steps[str]:
@@ -30,10 +30,10 @@ def collect_remote(request: Request, options: Options, words: list[str]) -> Step
     remotes = request.repository.remotes
     name = words[0] if words else remotes.default()
     url, grace_seconds = remotes.url(name), _grace_seconds(options)
-    bucket = yield from on_thread(partial(open_bucket, url))
+    bucket = yield from read_far(partial(open_bucket, url))
     is_dry = "dry-run" in options
     try:
-        yield from on_thread(partial(check_format, bucket))
+        yield from read_far(partial(check_format, bucket))
         done = yield from collect(bucket, grace_seconds=grace_seconds, is_dry=is_dry)
     except NoObject:
         raise NotFound(f"{url} is no remote: 'helios remote add' and 'push' make one") from None

@@ -16,7 +16,7 @@ from heliosfs.remote.buckets.opening import open_bucket
 from heliosfs.remote.fetch import FetchResult, MovedRef, check_undamaged
 from heliosfs.remote.fetch import fetch as fetch_refs
 from heliosfs.repo.remotes import HEADS, KIND_WORDS, TAGS, check_same
-from heliosfs.steps import Steps, on_thread
+from heliosfs.steps import Steps, read_far
 
 _MERGE_FLAGS = ("ff-only", "no-ff", "ours", "theirs", "markers", "no-commit", "quiet", "json")
 """Options of `pull` that are those of `merge`."""
@@ -68,7 +68,7 @@ def _fetched(
     request: Request, remote: str, branches: list[str], *, prunes: bool
 ) -> Steps[FetchResult]:
     url = request.repository.remotes.url(remote)
-    bucket = yield from on_thread(partial(open_bucket, url))
+    bucket = yield from read_far(partial(open_bucket, url))
     check_same(request.repository.remotes, remote, url)
     return (yield from fetch_refs(request.repository, bucket, remote, branches, prunes=prunes))
 

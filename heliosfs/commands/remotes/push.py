@@ -33,7 +33,7 @@ from heliosfs.repo.experiments import Experiment
 from heliosfs.repo.ref_names import check_name
 from heliosfs.repo.remotes import EXPERIMENTS, HEADS, TAGS, check_same
 from heliosfs.repo.revisions import resolve
-from heliosfs.steps import Steps, on_thread
+from heliosfs.steps import Steps, read_far
 
 _EXPERIMENTS = f"refs/{EXPERIMENTS}/"
 _HEAD = ("HEAD", "@")
@@ -47,7 +47,7 @@ def push(request: Request, options: Options) -> Steps[str]:
     remote, chosen = _chosen(request, options)
     refs = _with_experiments(request, chosen)
     url = request.repository.remotes.url(remote)
-    bucket = yield from on_thread(partial(open_bucket, url))
+    bucket = yield from read_far(partial(open_bucket, url))
     outcomes: list[RefOutcome] = []
     for ref in refs:
         if any(each.ref is ref for each in outcomes):
@@ -66,7 +66,7 @@ def push(request: Request, options: Options) -> Steps[str]:
             outcomes.append(RefOutcome(ref, None, str(error)))
         except (DamagedRemote, CorruptObject):
             # It may be none that this version knows.
-            yield from on_thread(partial(check_written_format, bucket))
+            yield from read_far(partial(check_written_format, bucket))
             raise
     pushed = [ref.name for ref, result, _ in outcomes if result and ref.commit]
     outcomes += yield from clear_work(request.repository, bucket, remote, pushed)

@@ -31,7 +31,7 @@ from heliosfs.repo.machine import machine_name, work_branch
 from heliosfs.repo.remotes import HEADS, check_same
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.work_commit import WORK_KEY, is_same_work, work_of
-from heliosfs.steps import TURN, Steps, on_thread
+from heliosfs.steps import TURN, Steps, read_far
 from heliosfs.workspace.flush import file_slices
 
 _SHOWN = "uncommitted work"
@@ -59,7 +59,7 @@ def push_work(request: Request, options: Options) -> Steps[str]:
         if work is not None:
             works.append((name, work))
         yield TURN
-    bucket = yield from on_thread(partial(open_bucket, url))
+    bucket = yield from read_far(partial(open_bucket, url))
     outcomes = []
     for name, work in works:
         check_same(repository.remotes, remote, url)
