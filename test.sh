@@ -20,6 +20,8 @@ seconds=${TEST_SECONDS:-1200}
 
 # Everything that the tests make lies in here, mounts and daemons included.
 scratch=$(mktemp -d) || exit 1
+# Some tests act as other users, who pass through it.
+chmod 711 "$scratch"
 export TMPDIR="$scratch"
 
 clean_up() {

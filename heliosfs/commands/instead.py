@@ -129,7 +129,6 @@ OPTIONS_OF_GIT = {
     ("commit", "-n"): "there are no hooks to skip",
     ("diff", "--no-index"): "diff(1) compares any two files",
     ("diff", "--merge-base"): "'helios diff A...B'",
-    ("fetch", "--all"): "'helios remote' lists the remotes: fetch each by its name",
     ("fetch", "--depth"): _WHOLE,
     ("fetch", "--dry-run"): "it changes no branch and no file: fetch, and look at origin/NAME",
     ("fetch", "--tags"): "a fetch that names no branch brings new tags anyway",

@@ -50,7 +50,7 @@ def test_share_with_other_machines(guide: Guide, tmp_path: Path) -> None:
     url = f"file://{tmp_path}/remote"
     guide.type("helios", "remote", "add", "origin", url)
     guide.run(program("Share with other machines"), after="publish()")
-    guide.type("helios", "clone", "-q", url, str(tmp_path / "other"))
+    guide.type("helios", "clone", "-q", "--no-mount", url, str(tmp_path / "other"))
     other = ("helios", "-C", str(tmp_path / "other"))
     guide.type(*other, "commit", "-q", "--allow-empty", "-m", "sooner")
     guide.type(*other, "push", "-q")
@@ -130,7 +130,8 @@ def test_on_asyncio(guide: Guide) -> None:
 
 def test_the_programs_are_shorter_than_the_originals() -> None:
     originals = (Path(__file__).with_name("guide.md")).read_text()
-    five = [program(name) for name in PROGRAMS if PROGRAMS[name] and name != "On asyncio and trio"]
+    others = {"On asyncio and trio", "Share with other machines"}
+    five = [program(name) for name in PROGRAMS if PROGRAMS[name] and name not in others]
     assert len(five) == 5
     original = originals.partition("## migration")[0].count("\n")
     assert sum(each.count("\n") for each in five) < original * 0.6
