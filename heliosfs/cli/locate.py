@@ -14,6 +14,8 @@ from heliosfs.cli.ownership import check_server, own_ids
 from heliosfs.mounttable import mount_of, mount_over, upward
 
 REPOSITORY = ".helios"
+UNFINISHED = f"{REPOSITORY}.new"
+"""Name of a store of a clone or a backup until it is whole: it must never be opened before."""
 CONTROL = ".helios/ctl"
 COMMAND = ".helios/ctl/command"
 _COMMAND_BELOW = "ctl/command"

@@ -20,7 +20,6 @@ from heliosfs.cli.mountcheck import (
     check_place,
     clear_dead_mount,
 )
-from heliosfs.cli.newplace import check_finished
 from heliosfs.cli.progress import ProgressLine
 from heliosfs.cli.umount import wait_saved
 from heliosfs.errors import AlreadyExists, Busy, HeliosError, NotFound, UsageError
@@ -130,7 +129,6 @@ def mount(argv: Sequence[str]) -> int:
     setup = _setup(directory, asked, options)
     if asked.existing and not locate.has_repository(directory):
         raise NotFound(f"{directory} has no repository: is its disk mounted?")
-    check_finished(directory)
     check_place(directory, setup.store)
     check_fuse(setup.allow_other)
     wait_saved(directory, _DRAIN_SECONDS)
@@ -238,7 +236,6 @@ def init(argv: Sequence[str]) -> int:
     if mounttable.mount_at(directory) is not None:
         raise AlreadyExists(f"{directory} is mounted already")
     store = os.path.realpath(asked.store) if asked.store else None
-    check_finished(directory)
     check_place(directory, store)
     _make_directory(directory)
     if locate.has_repository(directory):

@@ -57,6 +57,12 @@ def check_place(directory: str, store: str | None) -> None:
         raise UsageError(f"{directory} lies in a repository")
     for below in mounttable.mounts_below(directory):
         raise Busy(f"the workspace {below.path} is mounted below {directory}")
+    left = os.path.join(directory, locate.UNFINISHED)
+    if os.path.lexists(left):
+        raise Busy(
+            f"{directory} was to become a clone, or a restored backup, which has not ended: begin "
+            f"it again, or remove {left} first to make a new workspace here"
+        )
     home = os.path.join(directory, locate.REPOSITORY)
     if store and store != home and (store + "/").startswith(directory + "/"):
         raise UsageError(f"--store {store} would be hidden by the mount")

@@ -9,12 +9,9 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from heliosfs.cli.locate import REPOSITORY
+from heliosfs.cli.locate import REPOSITORY, UNFINISHED
 from heliosfs.errors import AlreadyExists, Busy, HeliosError, NotPermitted
 from heliosfs.repo.backup_directory import reason, sync_directory
-
-_NEW = f"{REPOSITORY}.new"
-"""Name of the store until it is whole: one that is not must never be opened."""
 
 
 @contextmanager
@@ -31,11 +28,11 @@ def prepared(new: str) -> Iterator[None]:
     try:
         _lock(fd, new)
         names = set(os.listdir(fd))
-        if names - {_NEW}:
+        if names - {UNFINISHED}:
             raise AlreadyExists(f"{new} is not empty: name a new or empty directory")
         if names:
             # What a process that was killed has left.
-            shutil.rmtree(os.path.join(new, _NEW))
+            shutil.rmtree(os.path.join(new, UNFINISHED))
         try:
             yield
         except BaseException:
@@ -71,23 +68,13 @@ def _lock(fd: int, new: str) -> None:
         pass
 
 
-def check_finished(directory: str) -> None:
-    """Check that a directory is not one that was to become a workspace, and has not.  Busy."""
-    left = os.path.join(directory, _NEW)
-    if os.path.lexists(left):
-        raise Busy(
-            f"{directory} was to become a clone, or a restored backup, which has not ended: begin "
-            f"it again, or remove {left} first to make a new workspace here"
-        )
-
-
 @contextmanager
 def new_store(new: str) -> Iterator[int]:
     """Make the directory of a store in a prepared directory; yield a descriptor of it.
 
     It gets its name at the end, if nothing is raised.
     """
-    place = os.path.join(new, _NEW)
+    place = os.path.join(new, UNFINISHED)
     os.mkdir(place, 0o700)
     fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
@@ -101,6 +88,6 @@ def new_store(new: str) -> Iterator[int]:
 
 def _take_back(new: str, *, was_there: bool) -> None:
     """Remove what is left of a store that was not finished, and the directory if it was made."""
-    shutil.rmtree(os.path.join(new, _NEW), ignore_errors=True)
+    shutil.rmtree(os.path.join(new, UNFINISHED), ignore_errors=True)
     if not was_there and stat.S_ISDIR(os.lstat(new).st_mode) and not os.listdir(new):
         os.rmdir(new)

@@ -103,6 +103,13 @@ class Reader:
             done = json.loads(line.removeprefix("progress: "))
         return done
 
+    def total(self) -> int:
+        """Return the number of all commits, once they are counted, which is done beside it."""
+        total = 0
+        while not total:
+            total = self.progress()["total"]
+        return total
+
     def close(self) -> None:
         with contextlib.suppress(OSError):
             os.close(self.fd)
@@ -120,11 +127,7 @@ def assert_nothing_shows(workspace: Mounted) -> None:
 def assert_goes_on(workspace: Mounted, source: Path) -> None:
     """The next import begins with what the last one did not do."""
     reader = Reader(workspace, source)
-    total = 0
-    # It is counted beside the import, which may be quicker at first.
-    while not total:
-        total = reader.progress()["total"]
-    assert total < MANY
+    assert reader.total() < MANY
     reader.close()
 
 
@@ -225,7 +228,7 @@ def test_who_only_looks_lets_others_in(wide: Mounted, words: list[str]) -> None:
 
 def test_one_at_a_time(slowed: Mounted, long_history: Path, tmp_path: Path) -> None:
     reader = Reader(slowed, long_history)
-    assert reader.progress()["total"] == MANY
+    assert reader.total() == MANY
     out = tmp_path / "out.git"
     assert errno_of(slowed.control, "import", f"--from-git {long_history}\n") == "EBUSY"
     done = slowed.command("export", "--to-git", str(out))
