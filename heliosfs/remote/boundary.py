@@ -15,7 +15,6 @@ the note, or they see the sweep.  `docs/explanation/fleet.md` has the whole argu
 from __future__ import annotations
 
 import json
-import re
 import secrets
 import struct
 import time
@@ -25,9 +24,10 @@ from typing import NamedTuple
 from blake3 import blake3
 
 from heliosfs.errors import Busy, CorruptObject
-from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
+from heliosfs.objects.ids import CommitId
 from heliosfs.remote.bucket import Bucket, Changed, NoObject
 from heliosfs.remote.layout import commit_of
+from heliosfs.repo.foreign_fields import commit_in, digits_in, number_in
 from heliosfs.store.encoding.codecs import Codec, DecodeError, decode, encode
 
 COLLECTIONS = "gc/"
@@ -40,7 +40,8 @@ _BOUNDARY_MAX = 16 * 1024 * 1024
 _LIST_HEAD = b"helios-condemned 1\n"
 _LIST_SIZES = struct.Struct("<BQ")
 _LIST_MAX = 512 * 1024 * 1024
-_NUMBER_MAX = 2**62
+_STAGE_MAX = 2**62
+"""Largest stage that is read: no run ever comes to where the next one could not be written."""
 UNDER_WAY = (
     "a collection of the remote is deleting what this needs, or has died while it did: try again "
     "in a minute, and if that does not help, 'helios remote gc' ends it"
@@ -49,7 +50,6 @@ _LOOK_AGAIN_SECONDS = 1_800.0
 """Time after which a push looks again before it moves the ref: less than any collection waits."""
 _TRIES = 50
 """Attempts to note something, in each of which another pusher may be quicker."""
-_DIGITS = re.compile(rf"[0-9a-f]{{{2 * OID_BYTES}}}")
 
 
 def awake_and_asleep() -> float:
@@ -105,7 +105,8 @@ def read_boundary(bucket: Bucket) -> tuple[Boundary, str | None]:
     try:
         document = json.loads(data)
         stage, digest, noted = document["stage"], document["condemned"], document["noted"]
-        boundary = Boundary(_stage(stage), _digest(digest), tuple(map(_commit, noted)))
+        condemned = digits_in(digest) if digest != "" else ""
+        boundary = Boundary(number_in(stage, _STAGE_MAX), condemned, tuple(map(commit_in, noted)))
         if (boundary.state != IDLE) != bool(boundary.condemned):
             raise ValueError("a list where there is none, or none where there is one")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -118,24 +119,6 @@ def write_boundary(bucket: Bucket, boundary: Boundary, expected: str | None) -> 
     if expected is None:
         return bucket.create(BOUNDARY_KEY, boundary.encode())
     return bucket.swap(BOUNDARY_KEY, boundary.encode(), expected)
-
-
-def _stage(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _NUMBER_MAX:
-        raise ValueError("not the number of a stage")
-    return value
-
-
-def _digest(value: object) -> str:
-    if not isinstance(value, str) or (value and _DIGITS.fullmatch(value) is None):
-        raise ValueError("not the name of a list")
-    return value
-
-
-def _commit(value: object) -> CommitId:
-    if not value:
-        raise ValueError("not the id of a commit")
-    return CommitId(Oid(bytes.fromhex(_digest(value))))
 
 
 class CondemnedObject(NamedTuple):

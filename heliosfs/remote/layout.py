@@ -13,8 +13,16 @@ from base64 import b64decode, b64encode
 from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject, HeliosError, StoreFormat, TooLarge, UsageError
-from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
+from heliosfs.objects.ids import CommitId, Oid
 from heliosfs.remote.bucket import Bucket, Changed, NoObject
+from heliosfs.repo.foreign_fields import (
+    DIGITS,
+    LINE_MAX,
+    NUMBER_MAX,
+    commit_in,
+    line_in,
+    number_in,
+)
 from heliosfs.repo.ref_names import check_name
 from heliosfs.repo.remotes import EXPERIMENTS, HEADS, TAGS
 from heliosfs.repo.tag_notes import Annotation, decode_annotation, encode_annotation
@@ -28,13 +36,10 @@ PACKS = "packs/"
 INDEXES = "index/"
 REF_BYTES_MAX = 128 * 1024
 """Largest record of a ref that is read."""
-_NUMBER_MAX = 2**63 - 1
-_TEXT_MAX = 1_024
 _KINDS = (HEADS, TAGS, EXPERIMENTS)
 """Kinds of refs; others, of a later version, are passed over."""
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~")
 _QUOTED = [chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in range(256)]
-_DIGITS = re.compile(rf"[0-9a-f]{{{2 * OID_BYTES}}}")
 _ESCAPE = re.compile(rb"%([0-9A-F]{2})")
 _NOTE_MAX = 64 * 1024
 
@@ -57,7 +62,7 @@ def trees_key(commit: CommitId) -> str:
 def commit_of(key: str) -> CommitId | None:
     """Return the commit in a key of `trees_key`; None for another key."""
     digits = key.removeprefix(TREES)
-    if _DIGITS.fullmatch(digits) is None or digits == key:
+    if DIGITS.fullmatch(digits) is None or digits == key:
         return None
     return CommitId(Oid(bytes.fromhex(digits)))
 
@@ -106,8 +111,8 @@ class RefRecord(NamedTuple):
             "commit": self.commit.hex(),
             "trees": self.trees.hex(),
             # A count that somebody made up must not make ours unreadable.
-            "generation": min(self.generation, _NUMBER_MAX),
-            "by": self.by[:_TEXT_MAX],
+            "generation": min(self.generation, NUMBER_MAX),
+            "by": self.by[:LINE_MAX],
             "at": self.at,
         }
         note = self.note
@@ -125,36 +130,16 @@ def decode_ref(name: str, data: bytes) -> RefRecord:
         if not isinstance(document, dict):
             raise TypeError("not a JSON object")
         record = RefRecord(
-            _commit(document["commit"]),
-            _commit(document["trees"]),
-            _number(document["generation"]),
-            _text(document["by"]),
-            _number(document["at"]),
+            commit_in(document["commit"]),
+            commit_in(document["trees"]),
+            number_in(document["generation"]),
+            line_in(document["by"]),
+            number_in(document["at"]),
             _note(document.get("note")),
         )
     except (ValueError, KeyError, TypeError, RecursionError, struct.error) as error:
         raise CorruptObject(f"the remote's record of {name!r} cannot be read: {error}") from error
     return record
-
-
-def _commit(value: object) -> CommitId:
-    # Not by `fromhex` alone, which passes over blanks.
-    if not isinstance(value, str) or _DIGITS.fullmatch(value) is None:
-        raise ValueError("not the id of a commit")
-    return CommitId(Oid(bytes.fromhex(value)))
-
-
-def _number(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _NUMBER_MAX:
-        raise ValueError("not a number")
-    return value
-
-
-def _text(value: object) -> str:
-    # Control characters of a foreign text must not reach a terminal.
-    if not isinstance(value, str) or len(value) > _TEXT_MAX or not value.isprintable():
-        raise ValueError("not a line of text")
-    return value
 
 
 def _note(value: object) -> Annotation | None:

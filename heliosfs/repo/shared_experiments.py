@@ -12,15 +12,15 @@ importance, and nothing that was measured is lost.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject, HeliosError, TooLarge
 from heliosfs.objects.commit import Commit
-from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
+from heliosfs.objects.ids import CommitId
 from heliosfs.repo.core import Core
 from heliosfs.repo.experiments import Experiment
+from heliosfs.repo.foreign_fields import LINE_MAX, commit_in, line_in, number_in
 from heliosfs.repo.ref_names import check_name
 from heliosfs.repo.remotes import EXPERIMENTS
 from heliosfs.repo.scores import check_score
@@ -29,9 +29,6 @@ from heliosfs.workspace.workspace import empty_root
 RECORD_MAX_BYTES = 16 * 1024 * 1024
 """Largest record that is sent or read: some 200,000 commits."""
 _SUBJECT = b"The record of an experiment\n\n"
-_NUMBER_MAX = 2**63 - 1
-_LINE_MAX = 1_024
-_DIGITS = re.compile(rf"[0-9a-f]{{{2 * OID_BYTES}}}")
 _STATE = ("state", "changed_ns", "ended_ns", "branch", "tip")
 _KNOWN = {"base", "started_ns", "parameters", "minimize", *_STATE, "commits", "scores"}
 """Fields that this version reads."""
@@ -164,18 +161,18 @@ def decode_shared(name: str, commit: Commit) -> SharedExperiment:
         if not isinstance(document, dict):
             raise TypeError("not a JSON object")
         return SharedExperiment(
-            _commit(document["base"]),
-            _number(document["started_ns"]),
-            {_text(key): _text(value) for key, value in _pairs(document["parameters"])},
+            commit_in(document["base"]),
+            number_in(document["started_ns"]),
+            {line_in(key): line_in(value) for key, value in _pairs(document["parameters"])},
             tuple(_metric(each) for each in _list(document["minimize"])),
-            _text(document["state"]),
-            _number(document["changed_ns"]),
-            None if document["ended_ns"] is None else _number(document["ended_ns"]),
-            None if document["branch"] is None else check_name(_text(document["branch"])),
-            None if document["tip"] is None else _commit(document["tip"]),
-            tuple(_commit(each) for each in _list(document["commits"])),
+            line_in(document["state"]),
+            number_in(document["changed_ns"]),
+            None if document["ended_ns"] is None else number_in(document["ended_ns"]),
+            None if document["branch"] is None else check_name(line_in(document["branch"])),
+            None if document["tip"] is None else commit_in(document["tip"]),
+            tuple(commit_in(each) for each in _list(document["commits"])),
             {
-                _commit(oid): {metric: _measured(metric, each) for metric, each in _pairs(found)}
+                commit_in(oid): {metric: _measured(metric, each) for metric, each in _pairs(found)}
                 for oid, found in _pairs(document["scores"])
             },
             {key: value for key, value in document.items() if key not in _KNOWN},
@@ -254,39 +251,21 @@ _NO_SLOT = -1
 def _line(text: str) -> str:
     """Return a text as one line without control characters, for terminals of others."""
     return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)[
-        :_LINE_MAX
+        :LINE_MAX
     ]
 
 
-def _commit(value: object) -> CommitId:
-    if not isinstance(value, str) or _DIGITS.fullmatch(value) is None:
-        raise ValueError("not the id of a commit")
-    return CommitId(Oid(bytes.fromhex(value)))
-
-
-def _number(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _NUMBER_MAX:
-        raise ValueError("not a number")
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or len(value) > _LINE_MAX or not value.isprintable():
-        raise ValueError("not a line of text")
-    return value
-
-
 def _metric(value: object) -> str:
-    metric = _text(value)
+    metric = line_in(value)
     check_score(metric, "0")
     return metric
 
 
 def _measured(metric: str, value: object) -> Measured:
     number, at = _list(value)
-    text = _text(number)
+    text = line_in(number)
     check_score(metric, text)
-    return Measured(text, _number(at))
+    return Measured(text, number_in(at))
 
 
 def _pairs(value: object) -> Iterable[tuple[str, object]]:
