@@ -187,10 +187,10 @@ def _drive(steps: Steps[object], dies_at: int) -> None:
                 os._exit(DIED)
 
 
-def test_a_process_that_dies_in_a_fetch(place: _Place) -> None:
-    opened = place.open("one")
-    run_to_end(place.pushing(opened, DirectoryBucket(place.bucket)), opened.store)
-    opened.close()
+def _dies_at_each_step_of_a_fetch(
+    place: _Place, check: Callable[[_Place], None] = lambda copy: None
+) -> None:
+    """End a fetch of the other workspace at each step, and do it again; then `check` each."""
     for count in range(1, 100):
         copy = place.copied(f"fetch-{count}")
 
@@ -209,10 +209,18 @@ def test_a_process_that_dies_in_a_fetch(place: _Place) -> None:
         assert code == DIED or found == place.head
         opened.close()
         assert _read(copy) == place.head
+        check(copy)
         shutil.rmtree(copy.path)
         if code == 0:
             break
     assert count > 6
+
+
+def test_a_process_that_dies_in_a_fetch(place: _Place) -> None:
+    opened = place.open("one")
+    run_to_end(place.pushing(opened, DirectoryBucket(place.bucket)), opened.store)
+    opened.close()
+    _dies_at_each_step_of_a_fetch(place)
 
 
 def _leave_contents(place: _Place) -> None:
@@ -236,33 +244,15 @@ def test_a_process_that_dies_in_a_lazy_fetch(
     place: _Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _pushed(place, monkeypatch)
-    for count in range(1, 100):
-        copy = place.copied(f"lazy-{count}")
 
-        def work(copy: _Place = copy, count: int = count) -> None:
-            opened = copy.open("two")
-            bucket = DirectoryBucket(copy.bucket)
-            _drive(fetch(opened.repository, bucket, "origin"), count)
-            os._exit(0)
-
-        code = _in_child(work)
-        assert code in (0, DIED)
-        opened = copy.open("two")
-        _check(opened)
-        found = opened.repository.remotes.find("origin/main")
-        assert found in (None, place.head)
-        assert code == DIED or found == place.head
-        opened.close()
-        assert _read(copy) == place.head
+    def check(copy: _Place) -> None:
         opened = copy.open("two")
         checked = run_to_end(check_store(opened.repository), opened.store)
         assert (checked.problems, checked.promised) == ([], 4)
         assert len({each.oid for each in opened.store.promises}) == 4
         opened.close()
-        shutil.rmtree(copy.path)
-        if code == 0:
-            break
-    assert count > 6
+
+    _dies_at_each_step_of_a_fetch(place, check)
 
 
 def test_contents_are_brought_by_one_process_after_another(

@@ -49,6 +49,13 @@ class _Storage:
         self.now += hours * _HOUR
         return self.collect()
 
+    def check(self) -> Machine:
+        """Check that all which refs name can be fetched; return the machine that has."""
+        reader = Machine(self.bucket)
+        reader.fetch()
+        reader.check()
+        return reader
+
     def keys(self) -> set[str]:
         keys = {each.key for each in self.bucket.list("")}
         return {key for key in keys if not key.startswith("gc/")}
@@ -160,9 +167,7 @@ def test_what_is_needed_again_is_spared(storage: _Storage) -> None:
     assert len(read_boundary(storage.bucket)[0].noted) == 1
     done = storage.collect_after(25)
     assert (done.deleted_count, done.spared_count) == (0, 2)
-    reader = Machine(storage.bucket)
-    reader.fetch()
-    reader.check()
+    storage.check()
 
 
 def test_what_a_listing_does_not_show_yet_is_spared(storage: _Storage) -> None:
@@ -196,10 +201,7 @@ def test_the_same_commit_is_pushed_anew_after_its_deletion(storage: _Storage) ->
     storage.collect_after(2)
     storage.collect_after(25)
     machine.push("idea")
-    reader = Machine(storage.bucket)
-    reader.fetch()
-    reader.check()
-    assert len(reader.tracked) == 2
+    assert len(storage.check().tracked) == 2
 
 
 def test_who_begins_at_what_was_deleted_sends_it_again(storage: _Storage) -> None:
@@ -211,9 +213,7 @@ def test_who_begins_at_what_was_deleted_sends_it_again(storage: _Storage) -> Non
     other.run("switch", "-q", "-c", "late", "origin/idea")
     other.commit(c=b"3")
     other.push("late")
-    reader = Machine(storage.bucket)
-    reader.fetch()
-    reader.check()
+    storage.check()
 
 
 def test_who_begins_at_what_has_moved_is_told_to_fetch(storage: _Storage) -> None:
@@ -231,9 +231,7 @@ def test_who_begins_at_what_has_moved_is_told_to_fetch(storage: _Storage) -> Non
         other.push("late")
     other.fetch()
     other.push("late")
-    reader = Machine(storage.bucket)
-    reader.fetch()
-    reader.check()
+    storage.check()
 
 
 def test_nothing_is_relied_on_that_is_being_deleted(storage: _Storage) -> None:
@@ -253,9 +251,7 @@ def test_nothing_is_relied_on_that_is_being_deleted(storage: _Storage) -> None:
     machine.push("idea")
     for _ in range(3):
         storage.collect_after(25)
-        reader = Machine(storage.bucket)
-        reader.fetch()
-        reader.check()
+        storage.check()
 
 
 class _KilledError(BaseException):
@@ -298,9 +294,7 @@ def test_a_collection_that_ends_at_any_request(
         except (_KilledError, Unreachable):
             pass
         storage.bucket.before = storage.bucket.after = None
-        reader = Machine(storage.bucket)
-        reader.fetch()
-        reader.check()
+        storage.check()
         for _ in range(3):
             storage.collect_after(25)
         assert len(storage.keys()) == 3
@@ -349,9 +343,7 @@ def test_a_sweep_that_slept_stops_where_another_has_ended_it(
     monkeypatch.setattr(collection._Collection, "_delete", asleep)
     with pytest.raises(Busy, match="has done the rest"):
         run_to_end(collect(storage.bucket, now=lambda: float(next(clock))), MemoryStore())
-    reader = Machine(storage.bucket)
-    reader.fetch()
-    reader.check()
+    storage.check()
 
 
 @pytest.mark.parametrize("compares", [True, False])
@@ -406,10 +398,7 @@ def test_a_sweep_that_read_refs_for_long_stops_where_another_has_ended_it(
     monkeypatch.setattr(collection._Collection, "_reached", asleep)
     with pytest.raises(Busy, match="has done the rest"):
         storage.collect()
-    reader = Machine(storage.bucket)
-    reader.fetch()
-    reader.check()
-    assert len(reader.tracked) == 2
+    assert len(storage.check().tracked) == 2
 
 
 def test_trees_that_were_there_are_relied_on_with_all_that_they_need(storage: _Storage) -> None:
@@ -431,9 +420,7 @@ def test_trees_that_were_there_are_relied_on_with_all_that_they_need(storage: _S
     noted = read_boundary(storage.bucket)[0].noted
     assert [trees_key(each) for each in noted] == [base.key]
     storage.collect_after(25)
-    reader = Machine(storage.bucket)
-    reader.fetch()
-    reader.check()
+    storage.check()
 
 
 def test_a_sweep_that_slept_deletes_nothing_that_another_has_spared(
@@ -457,10 +444,7 @@ def test_a_sweep_that_slept_deletes_nothing_that_another_has_spared(
     monkeypatch.setattr(collection._Collection, "_delete_all", asleep)
     with pytest.raises(Busy):
         run_to_end(collect(storage.bucket, now=lambda: 0.0), MemoryStore())
-    reader = Machine(storage.bucket)
-    reader.fetch()
-    reader.check()
-    assert len(reader.tracked) == 2
+    assert len(storage.check().tracked) == 2
 
 
 def test_a_list_that_others_changed_is_refused(storage: _Storage) -> None:
