@@ -3,7 +3,8 @@
 A generator runs on the owner's thread.  The value that it yields tells its driver what may happen
 before it goes on:
 
-- a `Work` is executed on a thread and applied; when it fails, the `yield` raises the error;
+- a `Work` is executed on a thread and applied; when it fails, the `yield` raises the error.  Of a
+  `FarReading` the end is not waited for if the generator is closed;
 - `TURN`: others may have their turn, and then everything but what the generator holds itself
   may have changed.  It costs 0.2 us, so it belongs after every piece of work, however small;
 - a `Progress` is a turn that tells how far it is;
