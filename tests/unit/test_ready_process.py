@@ -81,7 +81,9 @@ def test_it_leaves_no_descriptor(tmp_path: Path) -> None:
 
 def test_one_that_takes_too_long_is_killed(tmp_path: Path) -> None:
     ready_process.run(["--version"], cwd=tmp_path, timeout=SECONDS)
+    # It waits for a writer, so that it does not end before anybody looks.
+    os.mkfifo(tmp_path / "message")
     before = os.listdir("/proc/self/fd")
     with pytest.raises(subprocess.TimeoutExpired):
-        ready_process.run(["--help"], cwd=tmp_path, timeout=0)
+        ready_process.run(["commit", "-F", "message"], cwd=tmp_path, timeout=0.1)
     assert os.listdir("/proc/self/fd") == before
