@@ -190,6 +190,7 @@ def _fill(
     from heliosfs.clock import SystemClock
     from heliosfs.commands.table import run
     from heliosfs.remote.fetch import check_undamaged, fetch
+    from heliosfs.remote.hydration import Hydration
     from heliosfs.remote.prefetch import bring_rules
     from heliosfs.repo.remotes import DEFAULT_REMOTE
     from heliosfs.repo.repository import Repository
@@ -212,7 +213,7 @@ def _fill(
             run(repository, repository.root, ["merge", "-q", f"{DEFAULT_REMOTE}/{branch}"])
             # Without these few files, neither a status nor a commit could be made offline.
             with suppress(HeliosError):
-                run_to_end(bring_rules(repository), store)
+                run_to_end(bring_rules(repository, Hydration(repository)), store)
             repository.close()
         finally:
             store.close()

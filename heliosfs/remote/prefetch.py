@@ -12,9 +12,11 @@ from collections.abc import Iterator, Sequence
 from enum import IntEnum
 
 from heliosfs.objects.blob import WHOLE_MAX
-from heliosfs.objects.ids import Oid, TreeId
-from heliosfs.objects.tree import Entry
+from heliosfs.objects.ids import Kind, Oid, TreeId
+from heliosfs.objects.tree import Entry, decode_entry, is_index, split_leaf
+from heliosfs.remote.closure import referred
 from heliosfs.remote.hydration import Hydration
+from heliosfs.remote.packfile import RemoteObject
 from heliosfs.remote.repetition import arrival
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import TURN, Steps
@@ -23,7 +25,7 @@ from heliosfs.store.promisefile import Promise
 from heliosfs.trees.attributes import ATTRIBUTES_NAME
 from heliosfs.trees.files import read_parts
 from heliosfs.trees.ignore import GIT_IGNORE_NAME, IGNORE_NAME
-from heliosfs.trees.stored import EMPTY_TREE, walk_changes
+from heliosfs.trees.stored import EMPTY_TREE, read_tree, walk_changes
 
 SMALL_MAX_BYTES = 64 * 1024
 _RULES = (IGNORE_NAME, GIT_IGNORE_NAME, ATTRIBUTES_NAME)
@@ -76,7 +78,7 @@ def _promise(store: Store, oid: Oid) -> Promise | None:
     return promise if promise is not None and not store.contains(oid) else None
 
 
-def bring_rules(repository: Repository) -> Steps[None]:
+def bring_rules(repository: Repository, hydration: Hydration) -> Steps[None]:
     """Read the rules of the commit that is checked out, while nobody else waits for the store.
 
     Raise StoreError.
@@ -85,12 +87,37 @@ def bring_rules(repository: Repository) -> Steps[None]:
     if head is None:
         return
     found: list[Promise] = []
-    for each in missing(store, repository.history.read(head).root, Worth.RULES):
-        found += [each] if each is not None else []
+    for trees in _rules_below(store, repository.history.read(head).root):
+        found += trees
         yield TURN
-    hydration = Hydration(repository)
     for rows in ranges(found):
         yield from arrival(hydration, hydration.read(rows[0], rows), rows[0].oid)
+
+
+def _rules_below(store: Store, root: Entry) -> Iterator[list[Promise]]:
+    """Yield the promises of rules that are not here: those of one tree below a root after another.
+
+    Raise StoreError.  1 us an entry: only a tree with the name of such a file is decoded.
+    """
+    pending = [TreeId(root.oid)] if root.is_dir else []
+    seen = set(pending)
+    while pending:
+        tree = pending.pop()
+        data = read_tree(store, tree)
+        for kind, oid in referred(RemoteObject(Kind.TREE, tree, data)):
+            if kind is Kind.TREE and oid not in seen:
+                seen.add(TreeId(oid))
+                pending.append(TreeId(oid))
+        found: list[Promise | None] = []
+        if not is_index(data) and any(name in data for name in _RULES):
+            entries = (decode_entry(raw)[0] for raw in split_leaf(data))
+            found += [_promise(store, each.oid) for each in entries if _is_rule(each)]
+        yield [each for each in found if each is not None]
+
+
+def _is_rule(entry: Entry) -> bool:
+    is_file = entry.size > 0 and stat.S_ISREG(entry.mode)
+    return is_file and _worth_of(entry) is Worth.RULES
 
 
 def ranges(found: Sequence[Promise]) -> Iterator[list[Promise]]:

@@ -12,18 +12,21 @@ from operator import lt
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.tree import (
     FIXED_BYTES,
+    FLAGS_AT,
     NAME_LENGTH_AT,
     Entry,
     decode_entry,
     decode_index,
+    entry_name,
     is_index,
     split_leaf,
 )
 from heliosfs.remote.packfile import RemoteObject
 from heliosfs.trees.reserved import DOT_GIT
 
-_KINDS = frozenset(
-    (
+_TYPES = frozenset(
+    kind >> 12
+    for kind in (
         stat.S_IFREG,
         stat.S_IFDIR,
         stat.S_IFLNK,
@@ -33,8 +36,7 @@ _KINDS = frozenset(
         stat.S_IFCHR,
     )
 )
-
-
+"""Types of files, as the highest four bits of a mode."""
 _TARGET_MAX_BYTES = 4_095
 """Longest target of a symbolic link (PATH_MAX without the NUL)."""
 
@@ -58,7 +60,7 @@ class TreeChecks:
     def check(self, found: RemoteObject) -> None:
         """Check that a tree has names that files can have, once each and in order.  CorruptObject.
 
-        1 us, and 0.4 us for an entry that was seen before, 2.4 us for another.
+        1 us, and 0.4 us for an entry that was seen before, 1.2 us for most others.
         """
         try:
             if is_index(found.data):
@@ -74,8 +76,11 @@ class TreeChecks:
     def _names(self, raws: list[bytes]) -> list[bytes]:
         """Return the names of sound entries.  ValueError, IndexError, struct.error."""
         for raw in [raw for raw in raws if raw not in self._known]:
-            entry = _checked(decode_entry(raw)[0])
-            if entry.name == DOT_GIT:
+            if raw[1] >> 4 not in _TYPES:
+                raise ValueError(f"an entry of mode {raw[1] << 8 | raw[0]:o}")
+            if raw[FLAGS_AT]:
+                _check_extras(decode_entry(raw)[0])
+            if _sound(entry_name(raw)) == DOT_GIT:
                 self.has_git_dirs = True
             if len(self._known) >= _KNOWN_MAX:
                 self._known.clear()
@@ -90,13 +95,10 @@ def _sound(name: bytes) -> bytes:
     return name
 
 
-def _checked(entry: Entry) -> Entry:
-    _sound(entry.name)
-    if stat.S_IFMT(entry.mode) not in _KINDS:
-        raise ValueError(f"an entry of mode {entry.mode:o}")
+def _check_extras(entry: Entry) -> None:
+    """Check the fields that only some entries have.  ValueError."""
     if b"\0" in entry.target or len(entry.target) > _TARGET_MAX_BYTES:
         raise ValueError("a target that no symbolic link has")
     # Those of other namespaces are capabilities and labels: the system would obey them.
     if any(not name.startswith(b"user.") or b"\0" in name for name in entry.xattrs or ()):
         raise ValueError("an attribute that is not of the user")
-    return entry

@@ -14,9 +14,11 @@ from heliosfs.daemon.prefetcher import Prefetcher
 from heliosfs.errors import StoreFull
 from heliosfs.objects.blob import PART_BYTES
 from heliosfs.objects.ids import Kind, Oid, object_id
+from heliosfs.objects.tree import INDEX_FROM
 from heliosfs.remote.bucket import Unreachable
 from heliosfs.remote.buckets.memory import MemoryBucket
-from heliosfs.remote.prefetch import Worth, missing, ranges
+from heliosfs.remote.prefetch import Worth, bring_rules, missing, ranges
+from heliosfs.steps import run_to_end
 from heliosfs.store.promisefile import Promise
 from tests.remote.hydrating import Mount
 from tests.remote.machines import Machine
@@ -68,6 +70,34 @@ async def test_classes_of_contents() -> None:
     assert list(missing(machine.store, root, Worth.LARGE, root)) == []
     machine.store.add(object_id(Kind.BLOB, noise(1, 30_000)), Kind.BLOB, noise(1, 30_000))
     assert _names(machine, Worth.SMALL) == []
+
+
+async def test_rules_are_brought_wherever_they_are() -> None:
+    rules = {
+        b".gitignore": b"*.o\n",
+        b"a/.heliosignore": b"*.a\n",
+        b"a/b/c/.gitattributes": b"*.x text\n",
+        b"large/.gitignore": b"*.b\n",
+        b"one/twin/.gitignore": b"*.t\n",
+        b"other/twin/.gitignore": b"*.t\n",
+    }
+    others = {
+        b"a/x.gitignore": b"no rule\n",
+        b"a/.gitignore~": b"none, either\n",
+        b".heliosignore/file": b"a directory\n",
+    }
+    others |= {b"large/%03d" % number: b"%d\n" % number for number in range(INDEX_FROM)}
+    one, two = Machine(bucket := MemoryBucket()), LazyMachine(bucket)
+    for path, data in (rules | others | {b"empty/.gitignore": b""}).items():
+        # Too much of it for a push that carries its contents beside the trees.
+        one.files.write(path, data and data + noise(len(path), 2_000))
+    one.commit()
+    one.push()
+    two.pull()
+    run_to_end(bring_rules(two.repository, two.hydration), two.store)
+    for path, data in (rules | others).items():
+        oid = object_id(Kind.BLOB, data + noise(len(path), 2_000))
+        assert two.store.contains(oid) == (path in rules), path
 
 
 async def test_what_lies_together_is_one_range() -> None:
