@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
@@ -84,7 +85,11 @@ def clone(argv: Sequence[str]) -> int:
         raise UsageError("name the directory, as in 'clone URL DIR'")
     directory = plain_path(os.path.abspath(name))
     bucket = open_bucket(asked.url)
-    branch = _chosen(bucket, asked.url, asked.branch)
+    with ThreadPoolExecutor(1) as pool:
+        # Beside the requests, for which this thread only waits.
+        loading = pool.submit(_load_modules)
+        branch = _chosen(bucket, asked.url, asked.branch)
+    loading.result()
     check_outside(directory, "")
     with ExitStack() as stack:
         mounter = None
@@ -106,6 +111,14 @@ def clone(argv: Sequence[str]) -> int:
     if not asked.quiet:
         print(f"mount it with: helios mount {shlex.quote(directory)}")
     return code
+
+
+def _load_modules() -> None:
+    """Load what `_fill` needs: 0.1 s."""
+    import heliosfs.commands.merge
+    import heliosfs.remote.fetch
+    import heliosfs.remote.prefetch
+    import heliosfs.store.local  # noqa: F401
 
 
 def _told(done: FetchResult, url: str) -> str:
