@@ -4,7 +4,7 @@ A generator runs on the owner's thread.  The value that it yields tells its driv
 before it goes on:
 
 - a `Work` is executed on a thread and applied; when it fails, the `yield` raises the error.  Of a
-  `FarReading` the end is not waited for if the generator is closed;
+  `FarCall` the end is not waited for if the generator is closed;
 - `TURN`: others may have their turn, and then everything but what the generator holds itself
   may have changed.  It costs 0.2 us, so it belongs after every piece of work, however small;
 - a `Progress` is a turn that tells how far it is;
@@ -18,6 +18,7 @@ others must not publish.  The driver may close the generator at any yield before
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator
 from enum import Enum
 from typing import Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
@@ -106,18 +107,27 @@ def on_thread(call: Callable[[], T]) -> Steps[T]:
     return work.results[0]
 
 
-class FarReading(_Call[T]):
-    """Work that only reads from far away, which may take minutes.
+class FarCall(_Call[T]):
+    """Work that waits for a server far away, which may take minutes.
 
-    Whoever does not want its result any more may leave it alone: it alters nothing.
+    Whoever does not want its result any more may leave it alone: what it does later harms nobody.
     """
 
 
 def read_far(call: Callable[[], T]) -> Steps[T]:
     """Call a function as `on_thread` does, which only reads: a caller that is ended leaves it."""
-    work = FarReading(call)
+    work = FarCall(call)
     yield work
     return work.results[0]
+
+
+def send_far(call: Callable[[], T]) -> Steps[T]:
+    """Call a function that sends: a caller that is ended leaves it, and cannot tell what was done.
+
+    Each of its requests must be one that does no harm however late it is carried out: it creates
+    what its name describes, or has the version that it replaces as its condition.
+    """
+    return (yield from read_far(call))
 
 
 def perform(work: Work) -> None:
@@ -126,6 +136,32 @@ def perform(work: Work) -> None:
         work.execute()
     finally:
         work.apply()
+
+
+def perform_apart(work: Work) -> None:
+    """Perform work on a thread that ends with the process, so that an interrupt ends the wait."""
+    errors: list[BaseException] = []
+    done = threading.Event()
+
+    def execute() -> None:
+        try:
+            work.execute()
+        except BaseException as error:  # noqa: BLE001 (raised below, where it is waited for)
+            errors.append(error)
+        done.set()
+
+    threading.Thread(target=execute, name="far call", daemon=True).start()
+    done.wait()
+    work.apply()
+    if errors:
+        raise errors[0]
+
+
+def call_apart(call: Callable[[], T]) -> T:
+    """Call a function that waits for a server far away; an interrupt ends the wait."""
+    work = FarCall(call)
+    perform_apart(work)
+    return work.results[0]
 
 
 def drain(store: DrainableStore) -> None:
@@ -159,7 +195,7 @@ def run_to_end(
                 report(step)
             elif not isinstance(step, Turn):
                 try:
-                    perform(step)
+                    (perform_apart if isinstance(step, FarCall) else perform)(step)
                 except Exception as error:  # noqa: BLE001 (raised where the work was planned)
                     step = steps.throw(error)
                     continue

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from heliosfs.cli.arguments import LocalVerbParser
@@ -74,6 +75,7 @@ def clone(argv: Sequence[str]) -> int:
     from heliosfs.cli.newplace import prepared
     from heliosfs.remote.buckets.opening import open_bucket
     from heliosfs.repo.backup_directory import check_outside, plain_path
+    from heliosfs.steps import call_apart
 
     for word in argv:
         advice = _OF_GIT.get(word.partition("=")[0])
@@ -88,7 +90,7 @@ def clone(argv: Sequence[str]) -> int:
     with ThreadPoolExecutor(1) as pool:
         # Beside the requests, for which this thread only waits.
         loading = pool.submit(_load_modules)
-        branch = _chosen(bucket, asked.url, asked.branch)
+        branch = call_apart(partial(_chosen, bucket, asked.url, asked.branch))
     loading.result()
     check_outside(directory, "")
     with ExitStack() as stack:

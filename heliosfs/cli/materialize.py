@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 from heliosfs.cli.client import ask, current_directory, repository_over, with_repository
 from heliosfs.cli.locate import find_view
+from heliosfs.cli.outplace import written_whole
 from heliosfs.commands.options import Options
-from heliosfs.errors import AlreadyExists, HeliosError, PosixError
+from heliosfs.errors import HeliosError, PosixError
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.references import entry_references
 from heliosfs.objects.tree import NO_OID, Entry, decode_entry
@@ -183,9 +184,12 @@ def _read_pieces(place: bytes, size: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _write(items: Iterator[TreeItem], out: str, options: Options) -> int:
-    """Write the items that the patterns select, and return the number of files."""
-    root = os.fsencode(out)
-    _make_empty(root, out)
+    """Write the items that the patterns select, all or none; return the number of files."""
+    with written_whole(out) as root:
+        return _write_below(root, items, options)
+
+
+def _write_below(root: bytes, items: Iterator[TreeItem], options: Options) -> int:
     wanted, unwanted = (_tests(options.values(key)) for key in ("include", "exclude"))
     links: dict[int, bytes] = {}
     made: set[bytes] = {b""}
@@ -211,16 +215,6 @@ def _write(items: Iterator[TreeItem], out: str, options: Options) -> int:
     for place, entry in sorted(directories, reverse=True):
         _attributes(place, entry)
     return count
-
-
-def _make_empty(root: bytes, out: str) -> None:
-    try:
-        os.makedirs(root, exist_ok=True)
-        is_empty = not os.listdir(root)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise AlreadyExists(f"{out} is not a directory") from error
-    if not is_empty:
-        raise AlreadyExists(f"{out} is not empty")
 
 
 def _tests(patterns: list[str]) -> list[Matcher]:

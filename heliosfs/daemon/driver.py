@@ -13,7 +13,7 @@ from heliosfs.clock import SECOND_NS
 from heliosfs.daemon.keeper import Keeper
 from heliosfs.daemon.kernel import Kernel
 from heliosfs.pace import Pace
-from heliosfs.steps import ALONE, FarReading, Progress, Step, Steps, Turn
+from heliosfs.steps import ALONE, FarCall, Progress, Step, Steps, Turn
 from heliosfs.store.base import Store
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ SLICE_NS = 1_500_000
 """Duration of a slice, after which requests are served."""
 CHECKED_NS = 100_000_000
 """Time between two calls of the function that can end the work."""
-_READINGS_MAX = 16
-"""Most readings from far away at once, those among them that were left alone."""
+_FAR_CALLS_MAX = 16
+"""Most calls of servers far away at once, those among them that were left alone."""
 VERB_BACKLOG_BYTES = 16 * 1024 * 1024
 """Most bytes that wait for the store before the work waits, too."""
 
@@ -76,7 +76,7 @@ class Driver:
         self._kernel = kernel
         self._keeper = keeper
         self._store = store
-        self._readers: DaemonThreads | None = None
+        self._callers: DaemonThreads | None = None
 
     async def run_until(
         self, driven: RunningSteps[T], end_ns: int | None, check: Callable[[], None]
@@ -93,8 +93,8 @@ class Driver:
                 return step is ALONE
             if isinstance(step, Progress):
                 driven.progress = step
-            elif isinstance(step, FarReading):
-                error = await self._read_far(step, check)
+            elif isinstance(step, FarCall):
+                error = await self._call_far(step, check)
                 if error is not None:
                     driven.failed(error)
             elif not isinstance(step, Turn):
@@ -124,28 +124,26 @@ class Driver:
                 await trio.lowlevel.checkpoint()
             slice_end_ns = time.monotonic_ns() + SLICE_NS
 
-    async def _read_far(
-        self, reading: FarReading[Any], check: Callable[[], None]
-    ) -> Exception | None:
-        """Wait for a reading; return its error.  If `check` raises, it is left to itself."""
+    async def _call_far(self, call: FarCall[Any], check: Callable[[], None]) -> Exception | None:
+        """Wait for a call; return its error.  If `check` raises, it is left to itself."""
         from heliosfs.remote.threads import DaemonThreads
 
-        if self._readers is None:
+        if self._callers is None:
             # Not those of trio: what stands still there would take a thread from others.
-            self._readers = DaemonThreads("far readings", _READINGS_MAX)
+            self._callers = DaemonThreads("far calls", _FAR_CALLS_MAX)
         token, done = trio.lowlevel.current_trio_token(), trio.Event()
         errors: list[Exception] = []
 
-        def read() -> None:
+        def execute() -> None:
             try:
-                reading.execute()
+                call.execute()
             except Exception as error:  # noqa: BLE001 (raised where it was planned)
                 errors.append(error)
             # The mount may be gone by now.
             with suppress(trio.RunFinishedError):
                 token.run_sync_soon(done.set)
 
-        self._readers.start(read)
+        self._callers.start(execute)
         while not done.is_set():
             with trio.move_on_after(CHECKED_NS / SECOND_NS):
                 await done.wait()

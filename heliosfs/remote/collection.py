@@ -40,7 +40,7 @@ from heliosfs.remote.layout import INDEXES, PACKS, TREES, commit_of
 from heliosfs.remote.merging import MERGES_PREFIX, merge
 from heliosfs.remote.reach import Reach, read_roots
 from heliosfs.remote.reading import READERS
-from heliosfs.steps import Progress, Steps, on_thread
+from heliosfs.steps import Progress, Steps, on_thread, read_far, send_far
 
 CONDEMNED_SECONDS = 86_400.0
 CONDEMNED_MIN_SECONDS = 3_600.0
@@ -105,12 +105,10 @@ class _Collection:
         self._result = CollectionResult(0)
 
     def run(self) -> Steps[CollectionResult]:
-        stored_now = yield from on_thread(self._storage_time)
-        boundary, version = yield from on_thread(partial(read_boundary, self._bucket))
+        stored_now = yield from send_far(self._storage_time)
+        boundary, version = yield from read_far(partial(read_boundary, self._bucket))
         if boundary.state == CONDEMNED:
-            objects, due_seconds = yield from on_thread(
-                partial(self._pending, boundary, stored_now)
-            )
+            objects, due_seconds = yield from read_far(partial(self._pending, boundary, stored_now))
             if due_seconds > 0:
                 self._note_condemned(objects, due_seconds)
                 return self._result
@@ -124,9 +122,9 @@ class _Collection:
 
     def preview(self) -> Steps[CollectionResult]:
         """Return what a run would find, by the clock of this machine, without a change."""
-        boundary, _ = yield from on_thread(partial(read_boundary, self._bucket))
+        boundary, _ = yield from read_far(partial(read_boundary, self._bucket))
         if boundary.state == CONDEMNED:
-            objects, due_seconds = yield from on_thread(
+            objects, due_seconds = yield from read_far(
                 partial(self._pending, boundary, time.time())
             )
             self._note_condemned(objects, max(0.0, due_seconds))
@@ -166,7 +164,7 @@ class _Collection:
         """Delete what is condemned and not reached.  Return the boundary that is idle.  Busy."""
         if boundary.state == CONDEMNED:
             boundary, version = yield from on_thread(partial(self._begin_sweep, boundary, version))
-        objects = yield from on_thread(partial(self._listed, boundary))
+        objects = yield from read_far(partial(self._listed, boundary))
         reached = yield from self._reached(boundary, objects)
         victims = [each for each in objects if each.key not in reached]
         # What is still there has all that it needs, wherever this ends.
@@ -209,11 +207,11 @@ class _Collection:
         """Return the keys that refs and pushers need; with a list, also trees left out of it."""
         others = list(boundary.noted)
         if objects is not None:
-            others += yield from on_thread(partial(self._left_out, boundary, objects))
+            others += yield from read_far(partial(self._left_out, boundary, objects))
         left = _WALKS
         while True:
             # I73: refs are read after the boundary says that a list is swept.
-            roots = yield from on_thread(partial(read_roots, self._bucket))
+            roots = yield from read_far(partial(read_roots, self._bucket))
             reach = Reach(self._bucket)
             left -= 1
             try:
@@ -251,7 +249,7 @@ class _Collection:
         for at in range(0, len(victims), _DELETED_AT_ONCE):
             if self._now() - looked_at > _STAGE_SECONDS:
                 looked_at = self._now()
-                yield from on_thread(partial(self._check_stage, boundary))
+                yield from read_far(partial(self._check_stage, boundary))
             yield from on_thread(partial(self._delete, victims[at : at + _DELETED_AT_ONCE]))
             yield Progress(at, len(victims), "objects")
 
@@ -291,7 +289,7 @@ class _Collection:
     def _unreached(self, boundary: Boundary, stored_now: float) -> Steps[list[CondemnedObject]]:
         """Return the objects that no ref reaches, but for young ones."""
         # Listed first: what is pushed from here on is not in it.
-        listed = yield from on_thread(partial(self._list, stored_now))
+        listed = yield from read_far(partial(self._list, stored_now))
         reached = yield from self._reached(boundary, None)
         return [each for each in listed if each.key not in reached]
 

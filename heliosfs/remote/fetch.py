@@ -12,7 +12,6 @@ The bulk of the store stays open to the end, which keeps a collection from begin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
@@ -38,6 +37,7 @@ from heliosfs.remote.layout import (
     ref_of,
 )
 from heliosfs.remote.reading import READERS
+from heliosfs.remote.threads import mapped
 from heliosfs.repo import keys
 from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.git_dirs import SOME
@@ -316,8 +316,7 @@ def _read_refs(bucket: Bucket, names: list[_RefName]) -> _FoundRefs:
     if len(names) == 1:
         results = [read(names[0])]
     else:
-        with ThreadPoolExecutor(READERS) as pool:
-            results = list(pool.map(read, names))
+        results = mapped(read, names, READERS)
     found = _FoundRefs()
     found.asked_count = len(names)
     for name, each in zip(names, results, strict=True):

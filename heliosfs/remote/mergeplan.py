@@ -9,7 +9,6 @@ pushes does not read all of history again, and each object is merged a few times
 from __future__ import annotations
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
@@ -21,8 +20,9 @@ from heliosfs.remote.layout import TREES, commit_of, trees_key
 from heliosfs.remote.packfile import PACK_FULL_BYTES
 from heliosfs.remote.packtable import NamedPack
 from heliosfs.remote.reading import READERS
+from heliosfs.remote.threads import mapped
 from heliosfs.remote.treesfile import TREES_MAX, PushedTrees, read_trees
-from heliosfs.steps import TURN, Progress, Steps, on_thread
+from heliosfs.steps import TURN, Progress, Steps, read_far
 
 RUN_BYTES = 1024 * 1024
 """Largest size of the newest run: reading it takes about as long as a request."""
@@ -89,11 +89,11 @@ class MergePlan:
 
     def read(self) -> Steps[None]:
         """Read all objects with trees, several at once; damaged ones are left out."""
-        listed = yield from on_thread(lambda: [each.key for each in self._bucket.list(TREES)])
+        listed = yield from read_far(lambda: [each.key for each in self._bucket.list(TREES)])
         commits = [commit for commit in map(commit_of, listed) if commit is not None]
         for at in range(0, len(commits), _AT_ONCE):
             batch = commits[at : at + _AT_ONCE]
-            found = yield from on_thread(partial(self._read_all, batch))
+            found = yield from read_far(partial(self._read_all, batch))
             self._read.update({each.commit: each for each in found if each is not None})
             yield Progress(at, len(commits), "trees")
 
@@ -109,7 +109,7 @@ class MergePlan:
                 if commit in self._placed or commit in self._holders:
                     continue
                 if commit not in self._read:
-                    self._read[commit] = yield from on_thread(partial(self._node, commit))
+                    self._read[commit] = yield from read_far(partial(self._node, commit))
                 node = self._read[commit]
                 self._placed.add(commit)
                 pending += [(base, len(line)) for base in reversed(node.bases)]
@@ -158,8 +158,7 @@ class MergePlan:
             except (MissingObject, CorruptObject):
                 return None
 
-        with ThreadPoolExecutor(READERS) as pool:
-            return list(pool.map(read, commits))
+        return mapped(read, commits, READERS)
 
     def _node(self, commit: CommitId) -> TreesNode:
         trees, version = read_versioned(self._bucket, commit)

@@ -38,7 +38,7 @@ from heliosfs.remote.packfile import FinishedPack, PackName, PackWriter, RemoteO
 from heliosfs.remote.packtable import NamedPack, PackTableWriter, read_index, split_rows
 from heliosfs.remote.treesfile import PushedTrees, TreesWriter, replace_bases
 from heliosfs.remote.upload import SMALL_BYTES, SMALL_DECODED_BYTES
-from heliosfs.steps import Progress, Steps, on_thread
+from heliosfs.steps import Progress, Steps, on_thread, read_far
 
 MERGES = "merges"
 """Kind of the refs that keep what a merge needs while it goes on."""
@@ -70,10 +70,10 @@ def merge(bucket: Bucket) -> Steps[MergedRuns]:
 
     Whatever fails, refs reach what they did.  MissingObject, CorruptObject, Unreachable.
     """
-    boundary, _ = yield from on_thread(partial(read_boundary, bucket))
+    boundary, _ = yield from read_far(partial(read_boundary, bucket))
     if boundary.state != IDLE:
         return MergedRuns()
-    refs = yield from on_thread(partial(_refs, bucket))
+    refs = yield from read_far(partial(_refs, bucket))
     plan = MergePlan(bucket)
     yield from plan.read()
     yield from plan.survey(dict.fromkeys(each.trees for each in refs))

@@ -7,7 +7,6 @@ so whoever finds that a pack is gone asks here, and then for the content again.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from heliosfs.errors import CorruptObject
@@ -17,6 +16,7 @@ from heliosfs.remote.damage import told_as_of
 from heliosfs.remote.download import Download
 from heliosfs.remote.layout import REF_BYTES_MAX, REFS, decode_ref, ref_key, ref_of
 from heliosfs.remote.reading import READERS
+from heliosfs.remote.threads import mapped
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import Steps, read_far
 
@@ -45,6 +45,5 @@ def _tips(bucket: Bucket) -> list[CommitId]:
             # It was deleted meanwhile, or a fetch tells of it.
             return None
 
-    with ThreadPoolExecutor(READERS) as pool:
-        found = pool.map(read, names)
-        return list({each: None for each in found if each is not None})
+    found = mapped(read, names, READERS)
+    return list({each: None for each in found if each is not None})

@@ -35,7 +35,7 @@ from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.remotes import HEADS, TAGS, TrackedRef, check_same
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.tag_notes import annotation
-from heliosfs.steps import Steps, on_thread
+from heliosfs.steps import Steps, on_thread, read_far, send_far
 
 _TRIES = 5
 """Number of times that objects are sent again which a collection deletes meanwhile."""
@@ -137,13 +137,13 @@ def _push_once(
     )
     place = RefPlace(bucket, remote, kind, name)
     # I66: whoever sees the ref from here on sees all that it needs.
-    now = yield from on_thread(partial(place.write, record, seen))
+    now = yield from send_far(partial(place.write, record, seen))
     also = None
     if beside is not None:
         # The ref that was just written reaches all of it, and what settles one settles both.
         before = repository.remotes.tracked(remote, HEADS, beside.name)
         write = partial(_write_beside, bucket, remote, beside, record, before)
-        also = yield from on_thread(write)
+        also = yield from send_far(write)
     # I72: nor does a collection take it away, however long this has slept.
     yield from sending.settle()
     # Not after ALONE: it belongs to no branch and no view, and says what is so in the remote.
@@ -193,6 +193,7 @@ def delete(
         raise NotFound(f"no {name[:80]!r} was seen at {remote}: 'helios fetch {remote}' looks")
     yield from bring_before_loss(repository, bucket, remote, (kind, name))
     try:
+        # Not left alone: where a bucket deletes without a condition, it would do so whenever.
         yield from on_thread(partial(bucket.delete, ref_key(kind, name), seen.version))
     except Changed:
         raise NotFastForward(
@@ -280,7 +281,7 @@ class _Sending:
         Only a push that slept for as long as a collection waits has to send something again.
         """
         for _ in range(_TRIES):
-            lost = yield from on_thread(self._lost_at_last)
+            lost = yield from send_far(self._lost_at_last)
             if not lost.keys:
                 return
             self._leave(lost, is_repair=True)
@@ -302,13 +303,13 @@ class _Sending:
             if not lost.keys:
                 return
             if not is_repair:
-                yield from on_thread(partial(self._check_known, lost))
+                yield from read_far(partial(self._check_known, lost))
             self._leave(lost, is_repair=is_repair)
         raise Busy(UNDER_WAY)
 
     def _look(self) -> Steps[LostObjects]:
         """Look at the boundary before the ref is moved.  Busy if something is being deleted."""
-        lost = yield from on_thread(self._lost)
+        lost = yield from send_far(self._lost)
         if lost.is_swept:
             raise Busy(UNDER_WAY)
         return lost

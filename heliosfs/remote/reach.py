@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
@@ -24,8 +23,9 @@ from heliosfs.remote.layout import (
     trees_key,
 )
 from heliosfs.remote.reading import READERS
+from heliosfs.remote.threads import mapped
 from heliosfs.remote.treesfile import TREES_MAX, PushedTrees, read_trees
-from heliosfs.steps import Progress, Steps, on_thread
+from heliosfs.steps import Progress, Steps, read_far
 
 _AT_ONCE = 4 * READERS
 _ID = re.compile(rb"(?<![0-9a-f])[0-9a-f]{%d}(?![0-9a-f])" % (2 * OID_BYTES))
@@ -59,8 +59,7 @@ def read_roots(bucket: Bucket) -> Roots:
             # It was deleted since, or the listing was late.
             return None
 
-    with ThreadPoolExecutor(READERS) as pool:
-        records = list(pool.map(read, listed))
+    records = mapped(read, listed, READERS)
     roots = Roots({}, set())
     for key, data in zip(listed, records, strict=True):
         if data is None:
@@ -102,7 +101,7 @@ class Reach:
         pending = [each for each in owners if trees_key(each) not in self.keys or owners[each]]
         while pending:
             batch, pending = pending[-_AT_ONCE:], pending[:-_AT_ONCE]
-            found = yield from on_thread(partial(self._read, batch, owners))
+            found = yield from read_far(partial(self._read, batch, owners))
             for commit, trees in zip(batch, found, strict=True):
                 if trees is None:
                     continue
@@ -126,8 +125,7 @@ class Reach:
                     return None
                 raise type(error)(f"{owners[commit]} is damaged: {error}") from error
 
-        with ThreadPoolExecutor(READERS) as pool:
-            return list(pool.map(read, commits))
+        return mapped(read, commits, READERS)
 
 
 def needed_by(bucket: Bucket, commit: CommitId) -> set[str] | None:
@@ -144,17 +142,16 @@ def needed_by(bucket: Bucket, commit: CommitId) -> set[str] | None:
         return trees
 
     seen, pending = {commit}, [commit]
-    with ThreadPoolExecutor(READERS) as pool:
-        while pending:
-            try:
-                found = list(pool.map(look, pending))
-            except (MissingObject, CorruptObject, NoObject):
-                return None
-            keys.update(map(trees_key, pending))
-            keys.update(key for trees in found for key in needed_keys(trees))
-            bases = dict.fromkeys(base for trees in found for base in trees.bases)
-            pending = [base for base in bases if base not in seen]
-            seen.update(pending)
+    while pending:
+        try:
+            found = mapped(look, pending, READERS)
+        except (MissingObject, CorruptObject, NoObject):
+            return None
+        keys.update(map(trees_key, pending))
+        keys.update(key for trees in found for key in needed_keys(trees))
+        bases = dict.fromkeys(base for trees in found for base in trees.bases)
+        pending = [base for base in bases if base not in seen]
+        seen.update(pending)
     return keys
 
 

@@ -8,7 +8,6 @@ read ahead beside each one that is wanted: nearly all are, because what is here 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from heliosfs.errors import CorruptObject, HeliosError, MissingObject
@@ -17,6 +16,7 @@ from heliosfs.remote.bucket import Bucket, NoObject
 from heliosfs.remote.layout import TREES, commit_of, index_key, pack_key, trees_key
 from heliosfs.remote.packfile import PackName, ShortEnd, table_of
 from heliosfs.remote.packtable import IndexName, read_index
+from heliosfs.remote.threads import mapped
 from heliosfs.remote.treesfile import TREES_MAX
 from heliosfs.repo.history import History
 from heliosfs.steps import Steps, read_far
@@ -89,12 +89,7 @@ class BucketReader:
 
     def ends(self, names: Sequence[PackName]) -> Steps[list[bytes]]:
         """Return the rows at the ends of packs.  MissingObject, CorruptObject."""
-
-        def read_all() -> list[bytes]:
-            with ThreadPoolExecutor(READERS) as pool:
-                return list(pool.map(self._read_end, names))
-
-        found = yield from read_far(read_all)
+        found = yield from read_far(partial(mapped, self._read_end, names, READERS))
         self.got_bytes += sum(map(len, found))
         return found
 
@@ -135,10 +130,9 @@ class BucketReader:
 
         if not others:
             return [self._get(trees_key(wanted), TREES_MAX)]
-        with ThreadPoolExecutor(READERS) as pool:
-            first = pool.submit(self._get, trees_key(wanted), TREES_MAX)
-            further = list(pool.map(read_ahead, others))
-            return [first.result(), *further]
+        calls = [partial(self._get, trees_key(wanted), TREES_MAX)]
+        calls += (partial(read_ahead, each) for each in others)
+        return mapped(lambda call: call(), calls, READERS)
 
     def _read_packs(self, names: Sequence[PackName]) -> list[bytes]:
         def read(name: PackName) -> bytes:
@@ -146,8 +140,7 @@ class BucketReader:
 
         if len(names) == 1:
             return [read(names[0])]
-        with ThreadPoolExecutor(READERS) as pool:
-            return list(pool.map(read, names))
+        return mapped(read, names, READERS)
 
     def _get(self, key: str, most: int, start: int = 0) -> bytes:
         try:

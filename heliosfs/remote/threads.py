@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class DaemonThreads:
@@ -36,3 +41,35 @@ class DaemonThreads:
                     self._count -= 1
                     return
                 call = self._waiting.popleft()
+
+
+def mapped(call: Callable[[T], R], items: Sequence[T], most: int) -> list[R]:
+    """Call a function of each item, up to `most` at once; return the results in their order.
+
+    The first error is raised at once: what is under way is left to itself, and the rest is not
+    begun.
+    """
+    ended: SimpleQueue[tuple[int, R | None, BaseException | None]] = SimpleQueue()
+    pending = deque(enumerate(items))
+
+    def work() -> None:
+        while True:
+            try:
+                index, item = pending.popleft()
+            except IndexError:
+                return
+            try:
+                ended.put((index, call(item), None))
+            except BaseException as error:  # noqa: BLE001 (raised where all of them are waited for)
+                pending.clear()
+                ended.put((index, None, error))
+
+    for _ in range(min(most, len(items))):
+        threading.Thread(target=work, name="requests", daemon=True).start()
+    results: dict[int, R] = {}
+    for _ in items:
+        index, result, error = ended.get()
+        if error is not None:
+            raise error
+        results[index] = result  # type: ignore[assignment]
+    return [results[index] for index in range(len(items))]

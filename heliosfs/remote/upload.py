@@ -26,7 +26,7 @@ from heliosfs.remote.treesfile import TreesWriter
 from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.remotes import TrackedRef
 from heliosfs.repo.repository import Repository
-from heliosfs.steps import TURN, Progress, Steps, Turn, on_thread
+from heliosfs.steps import TURN, Progress, Steps, Turn, send_far
 from heliosfs.store.promisefile import Promise
 
 _GATHERED_BYTES = 4 * 1024 * 1024
@@ -109,7 +109,7 @@ class Upload:
             with self._repository.transaction:
                 notes.note_push(self._remote, is_under_way=True)
         yield from self._take_all(self._new)
-        yield from on_thread(partial(self._finish, head))
+        yield from send_far(partial(self._finish, head))
         return head
 
     def _holder(self, oid: CommitId) -> Steps[CommitId]:
@@ -161,7 +161,7 @@ class Upload:
 
     def _hand_over(self) -> Steps[None]:
         taken, self._taken, self._taken_bytes = self._taken, [], 0
-        yield from on_thread(partial(self._encode, taken))
+        yield from send_far(partial(self._encode, taken))
 
     def _encode(self, taken: list[RemoteObject]) -> None:
         """Encode objects, and send the packs that are full; on a thread."""

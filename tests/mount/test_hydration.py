@@ -16,8 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from heliosfs.remote.buckets import cloud_settings
+from tests import ready_process
 from tests.mount.conftest import SECONDS, Mounted, Mounter
-from tests.mount.lazy import COUNT, LARGE, SIZE, Link, copied, fill, linked
+from tests.mount.lazy import COUNT, LARGE, SIZE, URL, Link, copied, fill, linked
 from tests.remote.promised import noise
 
 
@@ -121,18 +123,63 @@ def test_a_reader_that_is_killed_leaves_at_once(two: Mounted, link: Link) -> Non
     assert (two.path / "0/00").read_bytes() == noise(0, SIZE)
 
 
+def _interrupt(link: Link, path: Path, words: tuple[str, ...]) -> None:
+    """Interrupt a command when a request of it stands still, and see that it ends."""
+    with link.held_up():
+        command = [sys.executable, "-m", "heliosfs.cli", *words]
+        with subprocess.Popen(command, cwd=path, stderr=subprocess.DEVNULL) as verb:
+            assert link.reached.wait(SECONDS)
+            verb.send_signal(signal.SIGINT)
+            began = time.monotonic()
+            assert verb.wait(SECONDS) in (1, 130)
+            # Less than any request waits for an answer.
+            assert time.monotonic() - began < cloud_settings.PATIENT.answer / 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("push",), ("push", "--work"), ("push", "--all"), ("remote", "add", "more", f"{URL}-2")],
+)
+def test_a_push_that_is_interrupted_ends_while_the_remote_does_not_answer(
+    two: Mounted, link: Link, words: tuple[str, ...]
+) -> None:
+    (two.path / "new").write_bytes(noise(5, SIZE))
+    two.commit("more")
+    (two.path / "newer").write_bytes(noise(6, SIZE))
+    _interrupt(link, two.path, words)
+    two.helios(*words)
+    two.helios("fsck")
+
+
+@pytest.mark.parametrize(
+    "words", [("push",), ("fetch",), ("fetch", "--contents"), ("remote", "gc")]
+)
+def test_without_a_mount_an_interrupt_ends_the_wait_too(
+    two: Mounted, link: Link, words: tuple[str, ...]
+) -> None:
+    (two.path / "new").write_bytes(noise(5, SIZE))
+    two.commit("more")
+    two.umount()
+    _interrupt(link, two.path, words)
+    done = ready_process.run(words, cwd=two.path, timeout=SECONDS)
+    assert done.returncode == 0, done.stderr
+    assert ready_process.run(("fsck",), cwd=two.path, timeout=SECONDS).returncode == 0
+
+
+def test_a_clone_that_is_interrupted_ends_and_leaves_nothing(
+    two: Mounted, link: Link, tmp_path: Path
+) -> None:
+    _interrupt(link, tmp_path, ("clone", URL, "three"))
+    assert not (tmp_path / "three").exists()
+
+
 @pytest.mark.parametrize("words", [("fetch",), ("fetch", "--contents"), ("pull",)])
 def test_a_fetch_that_is_interrupted_ends_while_the_remote_does_not_answer(
     two: Mounted, link: Link, words: tuple[str, ...]
 ) -> None:
-    with link.held_up():
-        command = [sys.executable, "-m", "heliosfs.cli", *words]
-        with subprocess.Popen(command, cwd=two.path, stderr=subprocess.DEVNULL) as verb:
-            assert link.reached.wait(SECONDS)
-            verb.send_signal(signal.SIGINT)
-            assert verb.wait(SECONDS) != 0
-        # No long verb is under way any more.
-        assert "still at a remote" in two.helios("fsck")
+    _interrupt(link, two.path, words)
+    # No long verb is under way any more.
+    assert "still at a remote" in two.helios("fsck")
     two.helios("fetch", "--contents")
     assert (two.path / "large").read_bytes() == LARGE
 
@@ -285,6 +332,24 @@ def test_changes_of_promised_files(two: Mounted, link: Link) -> None:
     two.commit("pieces")
     assert (path / "large").read_bytes() == changed
     _sound(two)
+
+
+def test_a_materialize_without_the_remote_leaves_nothing(
+    two: Mounted, link: Link, tmp_path: Path
+) -> None:
+    assert (two.path / "0/00").read_bytes() == noise(0, SIZE)
+    out = tmp_path / "away"
+    link.is_cut = True
+    out.mkdir()
+    for name in ("away/new", "away"):
+        done = two.command("materialize", "HEAD", str(tmp_path / name))
+        assert done.returncode == 1
+        assert "cannot read" in done.stderr
+        assert os.listdir(out) == []
+    link.is_cut = False
+    _until(lambda: (two.path / "large").read_bytes() == LARGE)
+    two.helios("materialize", "HEAD", str(out))
+    assert (out / "large").read_bytes() == LARGE
 
 
 def test_what_replaces_a_promised_file_needs_no_fetch(two: Mounted, link: Link) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from heliosfs import steps
 from heliosfs.errors import Busy, HeliosError, MissingObject, NotFound, Stale
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.objects.references import references
@@ -37,10 +38,18 @@ from heliosfs.remote.experiments import push_experiment
 from heliosfs.remote.push import BesideRef, delete
 from heliosfs.repo.experiments import Experiment
 from heliosfs.repo.remotes import HEADS
-from heliosfs.steps import Steps, run_to_end
+from heliosfs.steps import Steps, perform, run_to_end
 from heliosfs.store.memory import MemoryStore
 from tests.remote.machines import Machine
-from tests.remote.schedules import HOUR, Actor, Hole, Schedule, SerialPool, SerialThreads
+from tests.remote.schedules import (
+    HOUR,
+    Actor,
+    Hole,
+    Schedule,
+    SerialPool,
+    SerialThreads,
+    serially_mapped,
+)
 
 GRACE = 6 * HOUR
 _SEEDS_COUNT = 60
@@ -50,8 +59,11 @@ _MOVES_COUNT = 12
 
 @pytest.fixture(autouse=True)
 def _one_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (collection, fetch, mergeplan, places, reach, reading):
-        monkeypatch.setattr(module, "ThreadPoolExecutor", SerialPool)
+    for module in (fetch, mergeplan, places, reach, reading):
+        monkeypatch.setattr(module, "mapped", serially_mapped)
+    monkeypatch.setattr(collection, "ThreadPoolExecutor", SerialPool)
+    # The requests of an actor are told by its thread.
+    monkeypatch.setattr(steps, "perform_apart", perform)
     monkeypatch.setattr(contents, "DaemonThreads", SerialThreads)
     # Packs are made of a few bytes, and a list is deleted in several pieces.
     monkeypatch.setattr(upload, "SMALL_BYTES", 600)

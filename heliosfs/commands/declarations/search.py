@@ -111,10 +111,10 @@ MATERIALIZE = Verb(
     synopsis=("[--include GLOB]... [--exclude GLOB]... REV OUT",),
     description=(
         "Keeps modes, times, symbolic and hard links, owners (for root) and user attributes.\n"
-        "OUT must be empty or missing. A pattern matches a path or a name, with * ? and [];\n"
-        "a directory stands for everything in it. Works only on the command line, which reads\n"
-        "the snapshot itself, so that nobody in the workspace has to wait. From a mounted\n"
-        "workspace, attributes are kept only with the mount option xattr."
+        "OUT must be empty or missing, and stays so if something fails. A pattern matches a path\n"
+        "or a name, with * ? and []; a directory stands for everything in it. Works only on the\n"
+        "command line, which reads the snapshot itself, so that nobody in the workspace has to\n"
+        "wait. From a mounted workspace, attributes are kept only with the mount option xattr."
     ),
     options=(
         Option(("--include",), "write only what matches; may be repeated", "GLOB"),

@@ -14,7 +14,7 @@ from heliosfs.remote.buckets.probe import probe
 from heliosfs.remote.contents import release
 from heliosfs.remote.layout import settle_format
 from heliosfs.repo.remotes import DEFAULT_REMOTE
-from heliosfs.steps import ALONE, Steps, on_thread
+from heliosfs.steps import ALONE, Steps, send_far
 
 _INSTEAD = {
     "prune": "'helios fetch --prune REMOTE' forgets branches, 'helios remote gc' deletes objects",
@@ -56,7 +56,7 @@ def _add(request: Request, options: Options, words: list[str]) -> Steps[str]:
     repository = request.repository
     # Refused before anything is asked or written elsewhere.
     repository.remotes.check_new(name, url)
-    yield from on_thread(partial(_prepare, url))
+    yield from send_far(partial(_prepare, url))
     yield ALONE
     with repository.transaction:
         repository.remotes.add(name, url)
@@ -94,7 +94,7 @@ def _set_url(request: Request, options: Options, words: list[str]) -> Steps[str]
     repository.remotes.url(name)
     repository.remotes.check_url(url)
     yield from release(repository, name)
-    yield from on_thread(partial(_prepare, url))
+    yield from send_far(partial(_prepare, url))
     yield ALONE
     with repository.transaction:
         repository.remotes.remove(name, repository.clock.now_ns())

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from heliosfs.remote.bucket import Changed, Got, Lying, NoObject, StoredObject
-from heliosfs.remote.buckets.cloud_errors import Failures, is_beyond_end, is_conflict
+from heliosfs.remote.buckets.cloud_errors import Failures, is_answer, is_beyond_end, is_conflict
 from heliosfs.remote.buckets.object_keys import check_key, is_key
+from heliosfs.remote.buckets.watching import Silent, watched
 from heliosfs.store.remembered import TwoGenerationCache
 
 if TYPE_CHECKING:
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
 
 _PAGE_COUNT = 1000
 _GENERATIONS_COUNT = 10_000
+LARGE_BYTES = 1024 * 1024
+"""Size above which an object may take longer to send than a small request waits for its answer."""
+SLOWEST_BYTES = 16 * 1024
+"""Bytes per second of the slowest link on which a large object is not given up."""
+_ANSWER_SECONDS = 60.0
+"""Time for the answer to a large object, beyond that of its bytes."""
 _CONFLICT_COUNT = 5
 """Attempts to create an object while another request for it is under way."""
 
@@ -32,13 +40,28 @@ class CloudBucket:
     Requests that fail with 5xx, 429 or a broken connection are repeated, with pauses that grow; so
     Changed may also mean that an answer was lost, and the object is our own.
 
+    A request waits for the limits that `cloud_settings` sets; an object larger than `LARGE_BYTES`
+    is sent as long as the server answers others meanwhile (`watching`).
+
     `delete` with a version is two requests, of which the second has no condition: what is written
     between them is deleted, too.
     """
 
-    def __init__(self, store: ObjectStore, failures: Failures, *, has_generations: bool) -> None:
-        """Use a store of `obstore`, below its prefix."""
+    def __init__(
+        self,
+        store: ObjectStore,
+        failures: Failures,
+        *,
+        has_generations: bool,
+        slow: Callable[[], ObjectStore] | None = None,
+    ) -> None:
+        """Use a store of `obstore`, below its prefix.
+
+        `slow` makes one whose requests wait for longer, by which large objects are sent.
+        """
         self._store = store
+        self._make_slow = slow
+        self._slow: ObjectStore | None = None
         self._failures = failures
         self._has_generations = has_generations
         self._generations: TwoGenerationCache[str] = TwoGenerationCache(_GENERATIONS_COUNT)
@@ -79,8 +102,7 @@ class CloudBucket:
         check_key(key)
 
         def put() -> str:
-            result = obstore.put(self._store, key, data, mode="create", use_multipart=False)
-            return self._noted(key, dict(result))
+            return self._noted(key, self._sent(key, data, "create"))
 
         with self._failures.told(f"create {key}", key):
             try:
@@ -109,8 +131,7 @@ class CloudBucket:
                 mode: Any = {"e_tag": expected}
                 if self._has_generations:
                     mode["version"] = self._generation(key, expected)
-                result = obstore.put(self._store, key, data, mode=mode, use_multipart=False)
-                return self._noted(key, dict(result))
+                return self._noted(key, self._sent(key, data, mode))
             except (
                 FileNotFoundError,
                 obstore.exceptions.AlreadyExistsError,
@@ -166,6 +187,32 @@ class CloudBucket:
                 obstore.delete(self._store, key)
             except FileNotFoundError as error:
                 self._failures.check_bucket(error)
+
+    def _sent(self, key: str, data: bytes, mode: Any) -> dict[str, Any]:
+        """Send an object and return the answer; a large one as long as the server is there."""
+        import obstore
+
+        if len(data) <= LARGE_BYTES or self._make_slow is None:
+            return dict(obstore.put(self._store, key, data, mode=mode, use_multipart=False))
+        slow = self._slow = self._slow or self._make_slow()
+        send = partial(obstore.put, slow, key, data, mode=mode, use_multipart=False)
+        limit_seconds = _ANSWER_SECONDS + len(data) / SLOWEST_BYTES
+        try:
+            return dict(watched(send, partial(self._look, key), limit_seconds))
+        except Silent:
+            raise self._failures.too_slow(f"send {key}") from None
+
+    def _look(self, key: str) -> None:
+        """See whether the server answers anything at all, or raise an error of `obstore`."""
+        import obstore
+
+        try:
+            obstore.head(self._store, key)
+        except FileNotFoundError:
+            pass
+        except obstore.exceptions.BaseError as error:
+            if not is_answer(error):
+                raise
 
     def _changed(self, key: str) -> Changed:
         return Changed(

@@ -38,6 +38,11 @@ def is_beyond_end(error: BaseException) -> bool:
     return _status(error) == 416 or "InvalidRange" in str(error)
 
 
+def is_answer(error: BaseException) -> bool:
+    """Return True if the server has answered, be it a refusal."""
+    return _status(error) != 0
+
+
 def is_conflict(error: BaseException) -> bool:
     """Return True if S3 refused a request since another one was under way."""
     return _status(error) == 409 and _code(error) in _CONFLICTS
@@ -79,6 +84,13 @@ class Failures(NamedTuple):
         return Unreachable(
             f"{self.place}: there is no such bucket at {self.endpoint}: make it with the tools of "
             "the storage, or correct the URL"
+        )
+
+    def too_slow(self, what: str) -> Unreachable:
+        """Return the error for a request that was given up although the server is there."""
+        return Unreachable(
+            f"{self.place}: cannot {what}: {self.endpoint} does not answer in time, and answers "
+            "other requests: is the link very slow?"
         )
 
     def _error(self, what: str, error: BaseException) -> HeliosError:

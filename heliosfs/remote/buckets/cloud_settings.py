@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import os
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, unquote
 
@@ -23,16 +24,19 @@ CLOUD_SCHEMES = ("s3", "gs", "az")
 class Patience(NamedTuple):
     """Longest times of a request, in seconds."""
 
-    repeating: float = 60.0
-    """From the first attempt to the last one."""
+    repeating: float = 45.0
+    """From the first attempt to the last one: less than `answer`, so that a server which stands
+    still is not asked again."""
     connecting: float = 10.0
-    answer: float = 120.0
-    """Without a byte."""
-    request: float = 600.0
-    """Until all has come: 16 MiB at 28 kB/s."""
+    answer: float = 60.0
+    """Without a byte; what is sent counts as nothing, and has to be on its way within this time."""
+    request: float = 3_600.0
+    """Until all has come: 128 MiB, the largest pack, at 37 kB/s."""
 
 
 PATIENT = Patience()
+SENDING = Patience(answer=3_600.0)
+"""Limits for large objects, whose sender sees in another way whether the server is there."""
 HASTY = Patience(repeating=4.0, connecting=4.0, answer=10.0, request=120.0)
 _CREDENTIALS = {
     "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE for a profile in "
@@ -80,9 +84,13 @@ def open_cloud(parts: SplitResult, patience: Patience = PATIENT) -> CloudBucket:
         endpoint = os.environ.get("AZURE_STORAGE_ENDPOINT", "")
     # Only an endpoint that the user has named can be without encryption; the others are not.
     is_plain = parts.scheme == "gs" or endpoint.startswith("http://")
-    options = _limits(patience, is_plain=is_plain)
+
+    def opened(patience: Patience) -> ObjectStore:
+        limits = _limits(patience, is_plain=is_plain)
+        return _store(parts.scheme, parts.netloc, prefix, {**limits, **settings})
+
     try:
-        store = _store(parts.scheme, parts.netloc, prefix, {**options, **settings})
+        store = opened(patience)
     except (obstore.exceptions.BaseError, ValueError):
         # Not chained, nor shown: it may hold what it could not read.
         raise UsageError(
@@ -93,7 +101,12 @@ def open_cloud(parts: SplitResult, patience: Patience = PATIENT) -> CloudBucket:
         endpoint or {"s3": "Amazon S3", "gs": "Google Cloud Storage", "az": "Azure"}[parts.scheme]
     )
     failures = Failures(place, server, f"{_CREDENTIALS[parts.scheme]}; {_OF_DAEMON}")
-    return CloudBucket(store, failures, has_generations=parts.scheme == "gs")
+    return CloudBucket(
+        store,
+        failures,
+        has_generations=parts.scheme == "gs",
+        slow=partial(opened, SENDING),
+    )
 
 
 def _limits(patience: Patience, *, is_plain: bool) -> dict[str, Any]:
