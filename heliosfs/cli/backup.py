@@ -22,6 +22,7 @@ from heliosfs.repo.backup_directory import (
 )
 
 if TYPE_CHECKING:
+    from heliosfs.repo.backup import RestoreResult
     from heliosfs.store.local import LocalStore
 
 _LISTED_COUNT = 20
@@ -75,10 +76,10 @@ def _verify(options: Options, line: ProgressLine) -> int:
         who = Identity(b"", b"", os.getuid(), os.getgid())
         repository = Repository.open(store, SystemClock(), who, is_backup=True)
         checked = run_to_end(check_store(repository), store, line.tell)
+        line.end()
+        print(told(repository, checked, as_json="json" in options), end="")
     finally:
         store.close()
-    line.end()
-    print(told(checked, as_json="json" in options), end="")
     return 0
 
 
@@ -92,17 +93,15 @@ def _restore(options: Options, line: ProgressLine) -> int:
         last = last_backup(source)
         assert last is not None
         with prepared(new):
-            count, damaged = _fill(source, new, options, line)
+            done = _fill(source, new, options, line)
     finally:
         source.close()
     line.end()
-    _tell(options, path, new, last, count, damaged)
-    return 1 if damaged else 0
+    _tell(options, path, new, last, done)
+    return 1 if done.damaged else 0
 
 
-def _fill(
-    source: LocalStore, new: str, options: Options, line: ProgressLine
-) -> tuple[int, list[str]]:
+def _fill(source: LocalStore, new: str, options: Options, line: ProgressLine) -> RestoreResult:
     """Make the store of the workspace, under another name until it is whole."""
     from heliosfs.repo.backup import restore
     from heliosfs.store.local import LocalStore
@@ -116,22 +115,26 @@ def _fill(
     return done
 
 
-def _tell(
-    options: Options, path: str, new: str, last: LastBackup, count: int, damaged: list[str]
-) -> None:
+def _tell(options: Options, path: str, new: str, last: LastBackup, done: RestoreResult) -> None:
     from heliosfs.clock import SECOND_NS
     from heliosfs.commands.render import iso_time
 
     time = iso_time(last.time_ns // SECOND_NS)
     if "json" in options:
-        document = {"directory": path, "new": new, "time": time, "object_count": count}
-        print(json.dumps({**document, "damaged": damaged}))
+        document = {"directory": path, "new": new, "time": time, **done._asdict()}
+        print(json.dumps(document))
         return
-    print(f"restored {count} objects, as of {time}, to {new}")
+    print(f"restored {done.object_count} objects, as of {time}, to {new}")
+    damaged = done.damaged
     if damaged:
         print(f"damaged, and not restored ({len(damaged)}):")
         for text in damaged[:_LISTED_COUNT]:
             print(f"  {text}")
         if len(damaged) > _LISTED_COUNT:
             print(f"  and {len(damaged) - _LISTED_COUNT} more (--json lists them)")
+    if done.left:
+        print(
+            f"contents that were at {', '.join(done.left)} are not in the backup: in {new}, "
+            "'helios fetch --contents --all' brings them"
+        )
     print(f"mount it with: helios mount {shlex.quote(new)}")

@@ -50,7 +50,10 @@ def _bring(repository: Repository, *, keeps_going: bool) -> Steps[list[str]]:
                 f"nothing was backed up, since contents are still at a remote: {error} "
                 "(--keep-going leaves them out)"
             ) from error
-        return [f"contents that are still at a remote: {error}"]
+        bringing = (
+            "once it is there, 'helios fetch --contents --all' brings them into a restored one"
+        )
+        return [f"contents that are still at a remote ({bringing}): {error}"]
     return []
 
 

@@ -9,6 +9,7 @@ from heliosfs.commands.render import json_reply
 from heliosfs.commands.verb import Request
 from heliosfs.errors import CorruptObject
 from heliosfs.repo.check import CheckResult, check_store
+from heliosfs.repo.repository import Repository
 from heliosfs.steps import Steps
 
 _LISTED_COUNT = 20
@@ -19,14 +20,22 @@ def fsck(request: Request, options: Options) -> Steps[str]:
     options.at_most(0)
     if "repair" in options:
         raise options.misuse("only the command line makes another store, of an unmounted workspace")
-    return told((yield from check_store(request.repository)), as_json="json" in options)
+    checked = yield from check_store(request.repository)
+    return told(request.repository, checked, as_json="json" in options)
 
 
-def told(checked: CheckResult, *, as_json: bool) -> str:
+def told(repository: Repository, checked: CheckResult, *, as_json: bool) -> str:
     """Return the reply about a sound store; raise CorruptObject with a list of the problems."""
     if checked.problems:
         # A refusal is one line, by which a client that wants JSON knows it.
-        raise CorruptObject(json.dumps(_document(checked)) if as_json else _problems(checked))
+        text = json.dumps(_document(checked)) if as_json else _problems(checked)
+        left = repository.remotes.notes.without_places()
+        if left and not as_json:
+            text += (
+                f"\ncontents that were at {', '.join(left)} were left out of a backup: 'helios "
+                "fetch --contents --all' in what is restored brings them"
+            )
+        raise CorruptObject(text)
     return json_reply(_document(checked)) if as_json else f"{_read(checked)}: {_sound(checked)}\n"
 
 

@@ -98,7 +98,7 @@ class Contents:
         Unreachable, DamagedRemote: what came before stays, and of a remote that has damage, all
         else comes.  Busy while a garbage collection or an import runs.
         """
-        if self._lost or self._promises.damage:
+        if self._lost or self._promises.damage or self._without_places():
             yield from self._mend()
         total_bytes = yield from self._total_bytes()
         if not total_bytes:
@@ -152,6 +152,13 @@ class Contents:
             if remotes.notes.is_lazy(remote):
                 bucket = yield from self._bucket_of(remote)
                 yield from renew_places(self._repository, bucket, remote)
+                if remote in self._without_places():
+                    with self._repository.transaction:
+                        remotes.notes.note_places(remote)
+
+    def _without_places(self) -> list[str]:
+        """Return the remotes that have contents of which a backup was made without them."""
+        return self._repository.remotes.notes.without_places()
 
     def forget(self) -> Steps[None]:
         """Forget all promises, after everything that was promised was brought.  StoreError."""
@@ -338,7 +345,7 @@ def bring_all_of(repository: Repository, roots: Iterable[Reference]) -> Steps[Br
     For work that will need all of it, and would else be begun again for one content after another.
     """
     contents = Contents(repository)
-    if repository.store.promises:
+    if repository.store.promises or repository.remotes.notes.without_places():
         yield from contents.want(roots)
     return (yield from contents.bring())
 

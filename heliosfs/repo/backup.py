@@ -27,6 +27,7 @@ from heliosfs.objects.ids import OID_BYTES, Oid
 from heliosfs.repo import keys
 from heliosfs.repo.backup_directory import LastBackup, last_backup, make, named, open_backup
 from heliosfs.repo.configuration import FILE as CONFIGURATION_FILE
+from heliosfs.repo.remotes import RemoteNotes, lazy_without_places
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.store_copy import StoreCopy
 from heliosfs.steps import TURN, Progress, Steps, on_thread
@@ -56,6 +57,16 @@ class BackupResult(NamedTuple):
     """Number of values of state that changed."""
     damaged: list[str]
     """Lines for people about what could not be copied."""
+
+
+class RestoreResult(NamedTuple):
+    """The results of a restore."""
+
+    object_count: int
+    damaged: list[str]
+    """Lines for people about what could not be copied."""
+    left: list[str]
+    """Remotes that had contents which the backup has not."""
 
 
 def back_up(repository: Repository, path: str, *, keeps_going: bool) -> Steps[BackupResult]:
@@ -147,6 +158,8 @@ class _Run:
         self._last: LastBackup | None = None
         self._known: dict[bytes, SeriesMark] = {}
         self._files: dict[bytes, bytes | None] = {}
+        self._left: list[tuple[bytes, bytes]] = []
+        """State of remotes that have contents of which the backup has only the names."""
         self._next = 1
 
     def steps(self, collection: Collection) -> Steps[BackupResult]:
@@ -218,6 +231,7 @@ class _Run:
         self._files = {
             keys.BACKUP_FILE + name.encode(): self._store.file_beside(name).read() for name in FILES
         }
+        self._left = [lazy_without_places(each) for each in self._store.promises.remotes]
         return self._repository.clock.now_ns()
 
     def _finish(self, time_ns: int) -> BackupResult:
@@ -245,7 +259,7 @@ class _Run:
             len(self.copy.damaged),
             {name.hex(): mark for name, mark in marks.items()},
         )
-        return {**self._files, keys.BACKUP: last.encode()}
+        return {**self._files, **dict(self._left), keys.BACKUP: last.encode()}
 
 
 def _settle(collection: Collection) -> Steps[None]:
@@ -260,10 +274,9 @@ def restore(
     report: Callable[[Progress], None],
     *,
     keeps_going: bool,
-) -> tuple[int, list[str]]:
+) -> RestoreResult:
     """Copy a backup into a new store, without what makes it a backup.
 
-    Return the number of objects, and lines about what could not be copied.
     CorruptObject, StoreError, StoreFull.
     """
     copying: Copying = source.copying()
@@ -283,4 +296,4 @@ def restore(
             target.file_beside(name).replace(data)
     if target.get(keys.ROOT) is None:
         raise StoreError("the backup does not say which branch the mount point shows")
-    return done.objects, copy.damaged
+    return RestoreResult(done.objects, copy.damaged, RemoteNotes(target).without_places())

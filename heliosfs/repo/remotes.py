@@ -29,6 +29,8 @@ KIND_WORDS = {HEADS: "branch", TAGS: "tag", EXPERIMENTS: "experiment"}
 URL_MAX_BYTES = 4_096
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_WITHOUT_PLACES = b"left"
+"""Value under `remote-lazy/` where the promises of contents are not here; it is empty elsewhere."""
 _VALUE = struct.Struct(f"<{OID_BYTES}s{OID_BYTES}sQ")
 
 
@@ -206,6 +208,15 @@ class RemoteNotes:
         """Choose whether fetches from a remote leave contents there."""
         self._note(keys.REMOTE_LAZY, remote, is_present=is_lazy)
 
+    def without_places(self) -> list[str]:
+        """Return the remotes that have contents of which nobody knows here where they lie there."""
+        found = self._store.scan(keys.REMOTE_LAZY)
+        return sorted(keys.name_in(keys.REMOTE_LAZY, key) for key, value in found if value)
+
+    def note_places(self, remote: str) -> None:
+        """Note that it is known where the contents lie that a remote has."""
+        self._store.put(keys.of_name(keys.REMOTE_LAZY, remote), b"")
+
     def is_pushing(self, remote: str) -> bool:
         """Return True if a push to a remote was cut short."""
         return self._has(keys.PUSHING, remote)
@@ -237,6 +248,11 @@ class RemoteNotes:
     def _note(self, prefix: bytes, remote: str, *, is_present: bool) -> None:
         if is_present != self._has(prefix, remote):
             self._store.put(keys.of_name(prefix, remote), b"" if is_present else None)
+
+
+def lazy_without_places(remote: str) -> tuple[bytes, bytes]:
+    """Return the state by which a backup says that contents are at a remote, and not in it."""
+    return keys.of_name(keys.REMOTE_LAZY, remote), _WITHOUT_PLACES
 
 
 def check_same(remotes: Remotes, name: str, url: str) -> None:

@@ -156,6 +156,40 @@ def test_a_backup_needs_no_remote(
     assert _promised(tmp_path / "restored", said) == 0
 
 
+def test_a_backup_without_all_contents_says_where_they_are(
+    copy: Path, said: Callable[..., str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (copy / ".helios" / "id").write_text("ab" * 16 + "\n")
+    os.rename(tmp_path / "remote", tmp_path / "away")
+    saved, restored = tmp_path / "saved", tmp_path / "restored"
+    assert call("-C", str(copy), "backup", "--keep-going", str(saved)) == 1
+    assert (
+        "'helios fetch --contents --all' brings them into a restored one" in capfd.readouterr().out
+    )
+    hint = "contents that were at origin are not in the backup"
+    assert hint in said("backup", "--restore", str(saved), str(restored))
+    document = json.loads(said("backup", "--restore", "--json", str(saved), f"{restored}-2"))
+    assert (document["left"], document["damaged"]) == (["origin"], [])
+    for words in (["-C", str(restored), "fsck"], ["backup", "--verify", str(saved)]):
+        assert call(*words) != 0
+        told = capfd.readouterr().err
+        assert "contents that were at origin were left out" in told
+        assert "is not in the store" in told
+    # Nobody takes it for whole before the remote was asked.
+    for words in (["fetch", "--contents", "--all"], ["backup", f"{tmp_path}/more"]):
+        assert call("-C", str(restored), *words) != 0
+        assert "no such file or directory" in capfd.readouterr().err
+    os.rename(tmp_path / "away", tmp_path / "remote")
+    assert "12 contents, " in said("-C", str(restored), "fetch", "--contents", "--all")
+    assert "all sound\n" in said("-C", str(restored), "fsck")
+    said("-C", f"{restored}-2", "materialize", "HEAD", str(tmp_path / "out"))
+    assert (tmp_path / "out/d1/f1").read_bytes() == _DATA["d1/f1"]
+    # The next backup has all of it, and says so.
+    said("-C", str(copy), "backup", str(saved))
+    assert hint not in said("backup", "--restore", str(saved), f"{restored}-3")
+    assert "all sound\n" in said("-C", f"{restored}-3", "fsck")
+
+
 def test_a_push_elsewhere_brings_what_it_sends(
     copy: Path, said: Callable[..., str], tmp_path: Path
 ) -> None:
