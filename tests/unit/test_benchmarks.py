@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from benchmarks.pages import BEGIN, END, budgets, everything, replace_section
+from benchmarks.pages import BEGIN, END, updated_figures, updated_readme
 from benchmarks.table import Figure, Peer, Row, Unit, document, figure_of, render, show
 from benchmarks.trees import FANOUT, HOT_BYTES, Tree, nested_path, revised, text, versions
 
@@ -196,6 +196,7 @@ def test_versions_of_a_file_differ_from_the_one_before_in_one_line() -> None:
 
 
 WHERE = {
+    "time": "2026-11-30T22:00:00+0000",
     "python": "3.11.7",
     "git": "2.39",
     "kernel": "6.18",
@@ -220,21 +221,50 @@ def test_a_rate_has_no_p95_for_that_would_be_its_best() -> None:
     assert lines[-1].split() == ["one", "file", "5.00", "MB/s"]
 
 
-def test_the_section_is_replaced_and_says_what_missed() -> None:
-    rows = [
-        Row("commit", "commit", Figure(90_000, 120_000, 3), budget=60_000),
-        Row("files", "rename", Figure(50_000, 60_000, 3), peers=(Peer("C", Figure(1e5, 2e5, 3)),)),
-        Row("warm", "stat", Figure(2_000, 3_000, 3), peers=(Peer("C", Figure(1e3, 2e3, 3), 1.5),)),
+EMPTY = f"before\n{BEGIN}{END}\nafter\n"
+ORDER = ("commit", "files", "warm", "large", "memory")
+
+
+def test_headlines_are_updated_one_by_one_and_say_what_missed() -> None:
+    commit, text = "commit, one 10 KB file changed, 1,000 files", "write, source text half"
+    first = [
+        Row("commit", commit, Figure(90_000, 120_000, 3), budget=60_000),
+        Row("commit", "something else", Figure(50_000, 60_000, 3), budget=60_000),
+        Row("large", f"{text} of 2 GiB", Figure(2e6, 2e6, 3), Unit.BYTES_PER_SECOND),
+        Row("large", f"{text} and fsync of 2 GiB", Figure(1e6, 2e6, 3), Unit.BYTES_PER_SECOND),
     ]
-    page = replace_section(f"before\n{BEGIN}old\n{END}\nafter\n", budgets(rows, WHERE))
-    assert page.startswith("before\n")
-    assert page.endswith("\nafter\n")
-    assert "old" not in page
-    assert "| commit | 90.0 us | 120 us | 60.0 us, missed |  |" in page
-    assert "| stat | 2.00 us | 3.00 us | 1.5 x C, missed | C 1.00 us |" in page
-    assert "rename" not in page
-    assert "load average before the run 0.2." in page
-    assert "0.2; a quick run" in everything(rows, {**WHERE, "quick": True})
+    page = updated_readme(EMPTY, first, WHERE)
+    heads = "| what | median | budget | beside it, in the same run | when, and on which CPU |"
+    lines = [
+        heads,
+        "|---|---:|---|---|---|",
+        f"| {commit} | 90.0 us | 60.0 us, missed |  | 2026-11-30, a CPU |",
+        f"| {text} | 2.00 MB/s |  |  | 2026-11-30, a CPU |",
+    ]
+    assert page == f"before\n{BEGIN}\n" + "\n".join(lines) + f"\n\n{END}\nafter\n"
+    peers = (Peer("git", Figure(1e5, 2e5, 3), 1),)
+    later = [Row("commit", commit, Figure(50_000, 60_000, 3), budget=60_000, peers=peers)]
+    again = updated_readme(page, later, {**WHERE, "time": "2027-01-01T00:00:00", "cpu": "another"})
+    told = "50.0 us | 60.0 us; 1 x git | git 100 us | 2027-01-01, another"
+    lines[2] = f"| {commit} | {told} |"
+    assert again == f"before\n{BEGIN}\n" + "\n".join(lines) + f"\n\n{END}\nafter\n"
+
+
+def test_a_section_is_replaced_alone_and_says_where_it_was_measured() -> None:
+    files = Row("files", "rename", Figure(5e4, 6e4, 3), peers=(Peer("C", Figure(1e5, 2e5, 3)),))
+    warm = Row("warm", "stat", Figure(2e3, 3e3, 3), peers=(Peer("C", Figure(1e3, 2e3, 3), 1.5),))
+    page = updated_figures(EMPTY, [warm, files], WHERE, ORDER)
+    quick = {**WHERE, "quick": True, "time": "2027-01-01T00:00:00"}
+    faster = Row("warm", "stat", Figure(1e3, 3e3, 3))
+    again = updated_figures(page, [faster], quick, ORDER)
+    assert again.startswith(f"before\n{BEGIN}\n### files\n\n2026-11-30: Python 3.11.7, ")
+    assert again.endswith(f"| stat | 1.00 us | 3.00 us |  |  |\n\n{END}\nafter\n")
+    kept, _, new = again.partition("### warm\n\n")
+    assert kept == page.partition("### warm")[0]
+    assert "load average before the run 0.2.\n" in kept
+    assert new.startswith("2027-01-01: Python 3.11.7, ")
+    assert "0.2; a quick run" in new
+    assert updated_figures(again, [], WHERE, ORDER) == again
 
 
 def test_a_page_has_a_table_for_each_benchmark_with_a_column_for_each_peer() -> None:
@@ -245,9 +275,10 @@ def test_a_page_has_a_table_for_each_benchmark_with_a_column_for_each_peer() -> 
         Row("memory", "at rest", Figure(7e7, 7e7, 1), Unit.BYTES, budget=6e7),
         Row("memory", "more", Figure(7e6, 7e6, 1), Unit.BYTES, peers=(jj,)),
     ]
-    files, _, memory = everything(rows, WHERE).partition("### memory")
+    page = updated_figures(EMPTY, rows, WHERE, ORDER)
+    files, _, memory = page.partition("### memory")
     assert files.endswith(
-        "### files\n\n"
+        "before the run 0.2.\n\n"
         "| what | heliosfs | p95 | budget | C | jj |\n"
         "|---|---:|---:|---|---:|---:|\n"
         "| rename | 50.0 us | 60.0 us | 0.5 x C | 100 us (x 0.500) | none |\n"
@@ -259,4 +290,6 @@ def test_a_page_has_a_table_for_each_benchmark_with_a_column_for_each_peer() -> 
 
 def test_a_page_without_marks_is_refused() -> None:
     with pytest.raises(ValueError, match="no marks"):
-        replace_section("nothing here", "x")
+        updated_readme("nothing here", [], WHERE)
+    with pytest.raises(ValueError, match="no marks"):
+        updated_figures(f"{BEGIN} alone", [], WHERE, ORDER)
