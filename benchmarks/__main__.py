@@ -22,6 +22,7 @@ from benchmarks import (
     bounded,
     calls,
     fileops,
+    fleet,
     forks,
     importing,
     inprocess,
@@ -70,8 +71,20 @@ BENCHMARKS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "backup": backups.backups,
     "waits": waits.waits,
     "remotes": remotes.remotes,
+    "fleet": fleet.fleet,
 }
-LONG = {"programs", "forks", "polling", "large", "bounded", "history", "backup", "waits", "remotes"}
+LONG = {
+    "programs",
+    "forks",
+    "polling",
+    "large",
+    "bounded",
+    "history",
+    "backup",
+    "waits",
+    "remotes",
+    "fleet",
+}
 """Benchmarks that take minutes each."""
 JSON_PATH = Path(__file__).parents[1] / "build" / "benchmarks.json"
 

@@ -35,7 +35,7 @@ _REPEATS = 5
 _FILE_BYTES = 50_000
 _COMMITS = 1_000
 _NOTE = f"{LATENCY_MS} ms, {MEGABYTES_PER_SECOND} MB/s, both through the same kind of relay"
-_HELIOS = (str(Path(sys.executable).with_name("helios")),)
+HELIOS = (str(Path(sys.executable).with_name("helios")),)
 _LISTED = ("ls", "-lR")
 
 
@@ -162,7 +162,7 @@ def _await(port: int) -> None:
 
 
 def _helios(where: Path, *words: str) -> None:
-    _run([*_HELIOS, *words], where)
+    _run([*HELIOS, *words], where)
 
 
 def _run(argv: list[str], where: Path) -> None:
