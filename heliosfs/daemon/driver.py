@@ -77,6 +77,7 @@ class Driver:
         self._keeper = keeper
         self._store = store
         self._callers: DaemonThreads | None = None
+        self._is_dropping = False
 
     async def run_until(
         self, driven: RunningSteps[T], end_ns: int | None, check: Callable[[], None]
@@ -128,6 +129,9 @@ class Driver:
         """Wait for a call; return its error.  If `check` raises, it is left to itself."""
         from heliosfs.remote.threads import DaemonThreads
 
+        if not self._is_dropping:
+            self._is_dropping = True
+            trio.lowlevel.spawn_system_task(self._drop_clients)
         if self._callers is None:
             # Not those of trio: what stands still there would take a thread from others.
             self._callers = DaemonThreads("far calls", _FAR_CALLS_MAX)
@@ -150,3 +154,13 @@ class Driver:
                 continue
             check()
         return errors[0] if errors else None
+
+    async def _drop_clients(self) -> None:
+        """Drop the clients of remotes that verbs leave open, when they were not used for long."""
+        from heliosfs.remote.buckets.kept import KEPT_SECONDS, drop_idle_clients
+
+        while True:
+            await trio.sleep(KEPT_SECONDS)
+            if not drop_idle_clients():
+                break
+        self._is_dropping = False

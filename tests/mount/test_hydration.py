@@ -470,3 +470,14 @@ def test_contents_are_read_ahead(link: Link, mounter: Mounter, tmp_path: Path) -
     assert (two.path / "large").read_bytes() == LARGE
     assert two.command("grep", "-c", "nothing that is there").returncode == 1
     _sound(two)
+
+
+def test_verbs_share_a_connection(two: Mounted, link: Link) -> None:
+    two.helios("fetch")
+    before = link.server.connection_count
+    for number in range(4):
+        (two.path / "own").write_bytes(b"%d" % number)
+        two.commit("own")
+        two.helios("push")
+        two.helios("fetch")
+    assert link.server.connection_count == before

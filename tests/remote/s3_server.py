@@ -65,6 +65,7 @@ class S3Server(ThreadingHTTPServer):
         """Bandwidth of the link, which all connections share; 0 for no limit."""
         self.requests: Counter[str] = Counter()
         """Number of requests by method of HTTP; a listing counts as LIST."""
+        self.connection_count = 0
         self.sent_bytes = 0
         self.received_bytes = 0
         self.faults: list[Fault] = []
@@ -115,6 +116,8 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         super().setup()
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with self.server.lock:
+            self.server.connection_count += 1
 
     def log_message(self, *args: object) -> None:
         pass

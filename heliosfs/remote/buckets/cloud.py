@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from heliosfs.remote.bucket import Changed, Got, Lying, NoObject, StoredObject
+from heliosfs.remote.bucket import (
+    Changed,
+    Got,
+    Lying,
+    NoObject,
+    StoredObject,
+    Unreachable,
+)
 from heliosfs.remote.buckets.cloud_errors import Failures, is_answer, is_beyond_end, is_conflict
 from heliosfs.remote.buckets.object_keys import check_key, is_key
 from heliosfs.remote.buckets.watching import Silent, watched
@@ -62,6 +69,8 @@ class CloudBucket:
         self._store = store
         self._make_slow = slow
         self._slow: ObjectStore | None = None
+        self.has_failed = False
+        """True if the storage did not answer, or refused the credentials."""
         self._failures = failures
         self._has_generations = has_generations
         self._generations: TwoGenerationCache[str] = TwoGenerationCache(_GENERATIONS_COUNT)
@@ -78,7 +87,7 @@ class CloudBucket:
             options["range"] = (start, start + length)
         elif start:
             options["range"] = {"offset": start}
-        with self._failures.told(f"read {key}", key):
+        with self._told(f"read {key}", key):
             try:
                 result = obstore.get(self._store, key, options=options or None)
                 data = bytes(result.bytes())
@@ -104,7 +113,7 @@ class CloudBucket:
         def put() -> str:
             return self._noted(key, self._sent(key, data, "create"))
 
-        with self._failures.told(f"create {key}", key):
+        with self._told(f"create {key}", key):
             try:
                 return _without_conflicts(put)
             except (
@@ -125,7 +134,7 @@ class CloudBucket:
         import obstore
 
         check_key(key)
-        with self._failures.told(f"replace {key}", key):
+        with self._told(f"replace {key}", key):
             try:
                 # A key of None in the place of a missing one is refused.
                 mode: Any = {"e_tag": expected}
@@ -147,7 +156,7 @@ class CloudBucket:
         # Only whole parts of keys can be asked for.
         directory = prefix.rpartition("/")[0]
         last = after
-        with self._failures.told(f"list {prefix}", prefix):
+        with self._told(f"list {prefix}", prefix):
             pages = obstore.list(
                 self._store,
                 directory or None,
@@ -155,7 +164,7 @@ class CloudBucket:
                 chunk_size=_PAGE_COUNT,
             )
         while True:
-            with self._failures.told(f"list {prefix}", prefix):
+            with self._told(f"list {prefix}", prefix):
                 page = next(pages, None)
             if page is None:
                 return
@@ -182,7 +191,7 @@ class CloudBucket:
                     raise self._changed(key)
             except NoObject:
                 return
-        with self._failures.told(f"delete {key}", key):
+        with self._told(f"delete {key}", key):
             try:
                 obstore.delete(self._store, key)
             except FileNotFoundError as error:
@@ -214,6 +223,16 @@ class CloudBucket:
             if not is_answer(error):
                 raise
 
+    @contextmanager
+    def _told(self, what: str, key: str) -> Iterator[None]:
+        """Turn errors of `obstore` into those of `bucket`, and note that the storage failed."""
+        try:
+            with self._failures.told(what, key):
+                yield
+        except Unreachable:
+            self.has_failed = True
+            raise
+
     def _changed(self, key: str) -> Changed:
         return Changed(
             f"the object {key} in {self._failures.place} is another version than was expected, or "
@@ -232,7 +251,7 @@ class CloudBucket:
     def _version(self, key: str) -> str:
         import obstore
 
-        with self._failures.told(f"look at {key}", key):
+        with self._told(f"look at {key}", key):
             return self._noted(key, dict(obstore.head(self._store, key)))
 
     def _noted(self, key: str, answer: dict[str, Any]) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from heliosfs.errors import UsageError
 from heliosfs.remote.bucket import Bucket
 from heliosfs.remote.buckets.cloud_settings import CLOUD_SCHEMES, HASTY, PATIENT, open_cloud
+from heliosfs.remote.buckets.kept import kept_client
 from heliosfs.remote.buckets.shared_directory import DirectoryBucket
 from heliosfs.repo.backup_directory import check_outside, plain_path
 
@@ -35,9 +37,11 @@ def open_bucket(url: str, *, make: bool = False, is_hasty: bool = False) -> Buck
     """Return the bucket that a URL names; nothing is asked of the storage yet, see `probe`.
 
     With `make`, a directory is made (`DirectoryBucket.make`).  With `is_hasty`, a server that does
-    not answer is given up within seconds, because a program waits that knows of no server.  Raise
-    UsageError for a URL that names no storage, NotPermitted for a directory in a workspace or a
-    store; with `make`, AlreadyExists and Unreachable.
+    not answer is given up within seconds, because a program waits that knows of no server.  A
+    daemon keeps the client of an object storage, for the next one who asks (`kept`).
+
+    Raise UsageError for a URL that names no storage, NotPermitted for a directory in a workspace or
+    a store; with `make`, AlreadyExists and Unreachable.
     """
     parts = _split(url)
     refuse_secrets(parts)
@@ -47,7 +51,9 @@ def open_bucket(url: str, *, make: bool = False, is_hasty: bool = False) -> Buck
             bucket.make()
         return bucket
     if parts.scheme in CLOUD_SCHEMES:
-        return open_cloud(parts, HASTY if is_hasty else PATIENT)
+        opening = partial(open_cloud, parts, HASTY if is_hasty else PATIENT)
+        # Who is hasty keeps it, and who makes a place looks at it anew.
+        return opening() if is_hasty or make else kept_client(url, opening)
     raise UsageError(f"{url!r} names no storage: {_instead(url)}")
 
 
