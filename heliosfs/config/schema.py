@@ -172,7 +172,8 @@ PREFETCH = Key(
     Size(0, 1024 * GIB),
     GIB,
     "bytes of contents that a mount reads from its remotes before anybody asks, where a clone has "
-    "left them: those of the commit that is checked out, small files first; 0B reads none",
+    "left them: those of the commit that is checked out, small files first, and then those of live "
+    "branches; 0B reads none",
 )
 
 COLOR = Key(

@@ -62,6 +62,8 @@ class Hydrator:
         self._told_at = 0.0
         self.on_failure: Callable[[str], None] = lambda _text: None
         """Function that is told why contents could not be had, about once a second."""
+        self.on_missed: Callable[[], None] = lambda: None
+        """Function that is called when a program has to wait for a content."""
 
     @property
     def hydration(self) -> Hydration:
@@ -143,6 +145,7 @@ class Hydrator:
         Raise Unfetched, or StoreFull; Interrupted if the thread `pid` ends, or the mount does.
         """
         oid = Oid(error.oid)
+        self.on_missed()
         try:
             fetch = self.hydration.begin(oid)
             if fetch is not None:

@@ -1,17 +1,23 @@
-"""Background task that reads promised contents of the commit that is checked out.
+"""Background task that reads promised contents of the commits that are shown.
+
+First is that of the mount point, and then those of live branches, the branch that was entered last
+before the others.
 
 After the mount, and after each verb that shows another commit, it reads the few files without which
 neither a status nor a commit can be made; all others wait for a while.  It never is in the way: one
 range of 1 MiB at a time, none while a request waits for a content, and after each a pause as long
 as it took, longer while requests come.  It ends when all is here, at the bound of
 `remotes.prefetch`, or when the disk becomes full; when the remote does not answer it tries again
-later, each time after a longer pause.  Of the next commit it looks at what differs alone.
+later, each time after a longer pause.  Of the next commit it looks at what differs alone.  A read
+in a live branch that has to wait for its content begins it, too.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
+from itertools import islice
 
 import trio
 
@@ -36,6 +42,9 @@ _BUSY_PAUSE_SECONDS = 0.2
 """Pause after a range while requests come."""
 _TOGETHER_COUNT = 20_000
 """Most promises that are gathered before they are read, so that memory is bounded."""
+_LIVE_MAX = 8
+"""Most live branches whose commits are read ahead."""
+_LOOKED_KEPT = 64
 _FREE_SHARE = 20
 """Share of the disk, 1 in so many, that stays free."""
 
@@ -49,8 +58,8 @@ class Prefetcher:
         self._repository = repository
         self._hydrator = hydrator
         self._wanted = trio.Event()
-        self._seen: CommitId | None = None
-        """Commit whose contents were looked at last."""
+        self._looked: dict[CommitId, None] = {}
+        """Commits whose contents were looked at, the last one last."""
         self._whole: Entry | None = None
         """Root of the last tree of which nothing is missing."""
         self._spent_bytes = 0
@@ -65,9 +74,27 @@ class Prefetcher:
         return bool(store.promises) or any(True for _ in store.scan(keys.REMOTE_LAZY))
 
     def note(self) -> None:
-        """Wake the task if another commit is shown: 1 us."""
-        if self._repository.root.head != self._seen:
+        """Wake the task if another commit is shown: 1 us, and 0.2 us for each live branch."""
+        if self._next() is not None:
             self._wanted.set()
+
+    def _next(self) -> CommitId | None:
+        """Return the commit that is to be read ahead next."""
+        return next((each for each in self._shown() if each not in self._looked), None)
+
+    def _shown(self) -> Iterator[CommitId]:
+        """Yield the commits that are shown, in the order of their worth."""
+        repository = self._repository
+        if repository.root.head is not None:
+            yield repository.root.head
+        for view in islice(reversed(repository.live.values()), _LIVE_MAX):
+            if view.head is not None:
+                yield view.head
+
+    def _note_looked(self, head: CommitId) -> None:
+        self._looked[head] = None
+        if len(self._looked) > _LOOKED_KEPT:
+            del self._looked[next(iter(self._looked))]
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -77,11 +104,14 @@ class Prefetcher:
         while True:
             await self._wanted.wait()
             self._wanted = trio.Event()
-            head = self._repository.root.head
+            head = self._next()
+            if head is None:
+                continue
             try:
-                await self._bring(head)
-                self._seen, retry_seconds = head, RETRY_MIN_SECONDS
-                # Another one may have been shown meanwhile.
+                if await self._bring(head):
+                    self._note_looked(head)
+                retry_seconds = RETRY_MIN_SECONDS
+                # Another one may be shown, or have been shown meanwhile.
                 self.note()
             except Unfetched as error:
                 log.info("reading ahead goes on in %d s: %s", retry_seconds, error)
@@ -95,26 +125,33 @@ class Prefetcher:
                 if str(error) != self._told:
                     self._told = str(error)
                     log.warning("contents are not read ahead: %s", error)
-                self._seen = head
+                self._note_looked(head)
+                self.note()
             except Exception:
                 log.exception("contents are not read ahead")
-                self._seen = head
+                self._note_looked(head)
+                self.note()
 
     def _configured(self, settings: Settings) -> None:
         """Go on when the bound was raised."""
         if settings.prefetch_bytes > self._spent_bytes:
-            self._seen = None
+            self._looked.clear()
             self.note()
 
-    async def _bring(self, head: CommitId | None) -> None:
-        """Read what is missing of a commit, class by class.  Raise HeliosError."""
+    async def _bring(self, head: CommitId) -> bool:
+        """Read what is missing of a commit, class by class.  Raise HeliosError.
+
+        Return False if something else is to be read before it.
+        """
         from heliosfs.remote.prefetch import Worth, missing
 
         repository = self._repository
-        if head is None or not repository.store.promises or not self._may_go_on(head):
-            return
+        if not repository.store.promises:
+            return True
         root = repository.history.read(head).root
         for worth in Worth:
+            if not self._may_go_on(head):
+                return self._is_enough()
             if worth is Worth.SMALL:
                 await trio.sleep(START_SECONDS)
             found: list[Promise] = []
@@ -123,25 +160,25 @@ class Prefetcher:
                 if each is not None:
                     found.append(each)
                 if len(found) >= _TOGETHER_COUNT:
-                    await self._read(found)
+                    await self._read(head, found)
                     found = []
                 elif time.monotonic_ns() >= slice_end_ns:
                     if not self._may_go_on(head):
-                        return
+                        return self._is_enough()
                     await trio.sleep(_WALK_PAUSE_SECONDS)
                 else:
                     continue
                 slice_end_ns = time.monotonic_ns() + SLICE_NS
-            await self._read(found)
-            if not self._may_go_on(head):
-                return
-        self._whole = root
+            await self._read(head, found)
+        if self._may_go_on(head):
+            self._whole = root
+            return True
+        return self._is_enough()
 
-    async def _read(self, found: list[Promise]) -> None:
+    async def _read(self, head: CommitId, found: list[Promise]) -> None:
         """Read promised contents, a range at a time.  Raise HeliosError."""
         from heliosfs.remote.prefetch import ranges
 
-        head = self._repository.root.head
         hydration = self._hydrator.hydration
         for together in ranges(found):
             while hydration.is_busy:
@@ -166,8 +203,15 @@ class Prefetcher:
                 pause = max(pause, _BUSY_PAUSE_SECONDS)
             await trio.sleep(pause)
 
-    def _may_go_on(self, head: CommitId | None) -> bool:
-        """Return True unless another commit is shown, or enough was read.  StoreFull."""
+    def _is_enough(self) -> bool:
+        """Return True if as much was read as `remotes.prefetch` says."""
+        return self._spent_bytes >= self._repository.configuration.settings.prefetch_bytes
+
+    def _may_go_on(self, head: CommitId) -> bool:
+        """Return True unless something else is to be read first, or enough was.  StoreFull.
+
+        Nothing but the commit of the mount point interrupts another one that is still shown.
+        """
         settings = self._repository.configuration.settings
         store = self._repository.store
         disk = store.disk()
@@ -176,5 +220,6 @@ class Prefetcher:
         most = settings.max_size_bytes
         if most and store.stats().file_bytes > most - most // 4:
             raise StoreFull("the store is near to storage.max_size")
-        is_shown = self._repository.root.head == head
-        return is_shown and self._spent_bytes < settings.prefetch_bytes
+        first = self._repository.root.head
+        is_first = first is None or first == head or first in self._looked
+        return is_first and head in self._shown() and not self._is_enough()

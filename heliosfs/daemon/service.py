@@ -77,6 +77,7 @@ class Service:
         note = self.prefetcher.note
         if not self.prefetcher.is_needed:
             return mounts.sweep if mounts is not None else None
+        self.verbs.hydrator.on_missed = note
         if mounts is None:
             return note
         sweep = mounts.sweep

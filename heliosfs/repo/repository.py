@@ -169,9 +169,9 @@ class Repository(Core):
         # I23: a branch is shown at the root or in one live view, never at both.
         if branch.slot == self.root.slot:
             raise Busy(f"branch {name!r} is checked out at the mount point: use it there")
-        view = self.live.get(branch.slot)
-        if view is None:
-            view = self.live[branch.slot] = self._open_view(self.saved_state(branch))
+        view = self.live.pop(branch.slot, None) or self._open_view(self.saved_state(branch))
+        # The last one is the one that was asked for last.
+        self.live[branch.slot] = view
         return view
 
     def checkout_branch(self, name: str) -> bool:

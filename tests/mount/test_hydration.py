@@ -458,14 +458,21 @@ def test_a_clone_brings_the_rules(link: Link, mounter: Mounter, tmp_path: Path) 
     assert _refused(two.path / "0/00") == errno.EIO
 
 
+def _read_ahead(
+    mounted: Mounted, least_bytes: int, count: str = "hydration_prefetched_bytes"
+) -> None:
+    """Wait until so much was read ahead."""
+    deadline = time.monotonic() + SECONDS
+    while json.loads(mounted.helios("stats", "--json"))[count] < least_bytes:
+        assert time.monotonic() < deadline, mounted.helios("stats")
+        time.sleep(0.2)
+
+
 def test_contents_are_read_ahead(link: Link, mounter: Mounter, tmp_path: Path) -> None:
     fill(mounter(name="one"))
     two = copied(mounter, tmp_path, reads_ahead=True)
     total = COUNT * SIZE + len(LARGE) + (two.path / "run").stat().st_size
-    deadline = time.monotonic() + SECONDS
-    while f"hydration_prefetched_bytes: {total}\n" not in two.helios("stats"):
-        assert time.monotonic() < deadline, two.helios("stats")
-        time.sleep(0.2)
+    _read_ahead(two, total)
     link.is_cut = True
     assert (two.path / "large").read_bytes() == LARGE
     assert two.command("grep", "-c", "nothing that is there").returncode == 1
@@ -481,3 +488,26 @@ def test_verbs_share_a_connection(two: Mounted, link: Link) -> None:
         two.helios("push")
         two.helios("fetch")
     assert link.server.connection_count == before
+
+
+def test_a_live_branch_is_read_ahead_when_somebody_works_there(
+    mounter: Mounter, tmp_path: Path, link: Link
+) -> None:
+    one = mounter(name="one")
+    fill(one)
+    one.helios("checkout", "-b", "idea")
+    # Too large to come along with what is read.
+    (one.path / "own").write_bytes(noise(7, 3_000_000))
+    one.commit("idea")
+    one.helios("push", "origin", "idea")
+    two = copied(mounter, tmp_path, reads_ahead=True)
+    two.helios("branch", "idea", "origin/idea")
+    total = COUNT * SIZE + len(LARGE) + (two.path / "run").stat().st_size
+    _read_ahead(two, total)
+    live = two.path / ".helios/branches/idea"
+    with (live / "own").open("rb") as file:
+        assert len(os.pread(file.fileno(), 10, 2_999_000)) == 10
+    _read_ahead(two, total + 1_000_000)
+    _read_ahead(two, total + 3_000_000, "hydration_received_bytes")
+    link.is_cut = True
+    assert (live / "own").read_bytes() == noise(7, 3_000_000)

@@ -11,7 +11,7 @@ import trio
 
 from heliosfs.daemon import prefetcher
 from heliosfs.daemon.prefetcher import Prefetcher
-from heliosfs.errors import StoreFull
+from heliosfs.errors import PromisedObject, StoreFull
 from heliosfs.objects.blob import PART_BYTES
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.objects.tree import INDEX_FROM
@@ -247,3 +247,111 @@ async def test_a_store_without_promises_needs_no_task() -> None:
     assert reading.task.is_needed
     other = Machine(MemoryBucket())
     assert not Prefetcher(other.repository, reading.mount.hydrator).is_needed
+
+
+class _Branches:
+    """A mount at main and branches, each with a file of its own whose content is at the remote."""
+
+    def __init__(self, count: int) -> None:
+        self.reading = _Reading(3)
+        self.machine = self.reading.machine
+        bucket = self.reading.mount.bucket
+        one = Machine(bucket)
+        one.pull()
+        oids: dict[str, Oid] = {}
+        for name in (f"agent-{number}" for number in range(count)):
+            one.run("checkout", "-b", name, "main")
+            data = noise(len(oids) + 50, 200_000)
+            one.files.write(b"own", data)
+            one.commit(name)
+            one.push(name)
+            oids[name] = object_id(Kind.BLOB, data)
+        self.machine.fetch()
+        names = {}
+        for name, oid in oids.items():
+            self.machine.run("branch", name, f"origin/{name}")
+            promise = self.machine.store.promises.find(oid)
+            assert promise is not None
+            names[promise.pack.hex()] = name
+        self.read: list[str] = []
+        """Branches whose contents were asked for, in order; `main` for the first commit."""
+        bucket.before = lambda method, key: self.read.append(
+            names.get(key.partition("/")[2], "main")
+        )
+
+    def enter(self, name: str) -> None:
+        """Show a branch in its directory, as the look-up of its name does."""
+        self.machine.repository.live_view(name)
+        self.reading.task.note()
+
+
+async def test_commits_of_live_branches_come_after_the_first_and_the_last_one_before() -> None:
+    branches = _Branches(5)
+    for name in ("agent-0", "agent-1", "agent-2", "agent-0"):
+        branches.machine.repository.live_view(name)
+    async with branches.reading.running():
+        await branches.reading.until(lambda: len(branches.read) == 4)
+        assert branches.read == ["main", "agent-0", "agent-2", "agent-1"]
+        branches.enter("agent-4")
+        await branches.reading.until(lambda: len(branches.read) == 5)
+        await trio.sleep(0.05)
+        # The others are shown nowhere.
+        assert branches.read[4:] == ["agent-4"]
+        branches.enter("agent-0")
+        await trio.sleep(0.05)
+        assert len(branches.read) == 5
+
+
+async def test_a_read_in_a_live_branch_begins_it() -> None:
+    branches = _Branches(1)
+    reading, machine = branches.reading, branches.machine
+    reading.mount.hydrator.on_missed = reading.task.note
+    async with reading.running():
+        await reading.until(lambda: reading.task._next() is None)
+        machine.repository.live_view("agent-0")
+        await trio.sleep(0.05)
+        assert branches.read == ["main"]
+        # A program misses something, wherever that is.
+        await reading.mount.hydrator.bring(PromisedObject(reading.mount.blobs[0], "origin"))
+        await reading.until(lambda: "agent-0" in branches.read)
+
+
+async def test_live_branches_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefetcher, "_LIVE_MAX", 2)
+    branches = _Branches(4)
+    for name in ("agent-0", "agent-1", "agent-2", "agent-3"):
+        branches.machine.repository.live_view(name)
+    async with branches.reading.running():
+        await branches.reading.until(lambda: len(branches.read) == 3)
+        await trio.sleep(0.05)
+        assert branches.read == ["main", "agent-3", "agent-2"]
+    # The bound in bytes is one for all of them.
+    branches = _Branches(2)
+    branches.reading.bound("130kB")
+    for name in ("agent-0", "agent-1"):
+        branches.machine.repository.live_view(name)
+    async with branches.reading.running():
+        await branches.reading.until(lambda: len(branches.read) == 2)
+        await trio.sleep(0.05)
+        assert branches.read == ["main", "agent-1"]
+        branches.reading.bound("1GB")
+        await branches.reading.until(lambda: len(branches.read) == 3)
+
+
+async def test_the_commit_of_the_mount_point_goes_before_one_that_is_under_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    branches = _Branches(3)
+    machine, task = branches.machine, branches.reading.task
+    async with branches.reading.running():
+        await branches.reading.until(lambda: task._next() is None)
+        assert branches.read == ["main"]
+        monkeypatch.setattr(prefetcher, "START_SECONDS", 0.1)
+        branches.enter("agent-0")
+        await trio.sleep(0.05)
+        machine.run("checkout", "agent-1")
+        task.note()
+        # Another live branch waits for its turn.
+        branches.enter("agent-2")
+        await branches.reading.until(lambda: len(branches.read) == 4)
+        assert branches.read == ["main", "agent-1", "agent-2", "agent-0"]
