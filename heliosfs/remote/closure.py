@@ -110,6 +110,9 @@ class Beyond:
         self._reads_blobs = reads_blobs
         self._remote = remote
         self._seen: set[Oid] = set()
+        self.replaced: list[Reference] = []
+        """Trees and lists of parts of the parents of the last commit that it has no more, and that
+        were not found before."""
 
     def of(
         self, links: CommitLinks, parents: Sequence[CommitLinks]
@@ -118,6 +121,7 @@ class Beyond:
 
         MissingObject, CorruptObject.  The data of a content that is not read is empty.
         """
+        self.replaced = []
         new = _root(links)
         old = [each for parent in parents for each in _root(parent)]
         known: set[Oid] = set()
@@ -135,6 +139,8 @@ class Beyond:
             stale, old = old, []
             for kind, oid in stale if new else ():
                 if kind is not Kind.BLOB and oid not in among:
+                    if oid not in self._seen:
+                        self.replaced.append((kind, oid))
                     old += self._known_references(kind, oid)
                     yield TURN
 

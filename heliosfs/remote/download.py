@@ -7,20 +7,23 @@ but for those of trees.  Promises are on the disk before a commit that needs the
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from functools import partial
 
-from heliosfs.errors import CorruptObject
+from heliosfs.errors import CorruptObject, MissingObject
 from heliosfs.objects.ids import CommitId, Kind, Oid
 from heliosfs.remote.arrived import Arrived
 from heliosfs.remote.bucket import Bucket
 from heliosfs.remote.closure import Beyond, NewCommits
-from heliosfs.remote.damage import told_as_local
+from heliosfs.remote.damage import read_whole, told_as_local
+from heliosfs.remote.frames import NamedObject, objects_of
 from heliosfs.remote.likeness import LikelyBases
 from heliosfs.remote.packfile import PackName, PackRow, RemoteObject, content_rows, read_pack
 from heliosfs.remote.packtable import NamedPack, PackTable, split_rows
 from heliosfs.remote.reading import AHEAD_BYTES, READERS, BucketReader
 from heliosfs.remote.treechecks import TreeChecks
-from heliosfs.remote.treesfile import PushedTrees, read_frame, read_trees
+from heliosfs.remote.treesfile import PushedTrees, plain_objects, read_trees
+from heliosfs.remote.waitingframes import WaitingFrames
 from heliosfs.repo.history import decoded
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import TURN, Progress, Steps, Turn, on_thread
@@ -62,6 +65,7 @@ class Download:
         """Contents that are to be promised."""
         self._row_count = 0
         self._arrived = Arrived()
+        self._frames = WaitingFrames()
         self._promised: list[str] = []
         """Names of the promises that were made."""
 
@@ -81,11 +85,8 @@ class Download:
         The values are those by which `trees/` names them.  MissingObject, CorruptObject.
         """
         try:
-            yield from self._take_all(bulk, lacking)
-            new = NewCommits(self._store, self._arrived)
-            for oid in lacking:
-                yield from new.walk(oid, self._repository.history)
-            yield from self._check(new)
+            with closing(self._frames):
+                new = yield from self._take_all(bulk, lacking)
         except BaseException:
             self._store.promises.take_back(self._promised)
             raise
@@ -93,27 +94,89 @@ class Download:
         if self._promised:
             yield from on_thread(partial(self._store.promises.settle, self._remote))
 
-    def _take_all(self, bulk: Bulk, lacking: dict[CommitId, CommitId]) -> Steps[None]:
-        """Store the objects, and promise what is left there."""
+    def _take_all(self, bulk: Bulk, lacking: dict[CommitId, CommitId]) -> Steps[NewCommits]:
+        """Store the objects, and promise what is left there; return the new commits, checked."""
         pending, seen = list(lacking.values()), set(lacking.values())
+        is_below_left = True
+        while True:
+            left = yield from self._read_all(bulk, pending, seen, is_below_left=is_below_left)
+            try:
+                self._frames.check_none()
+                new = NewCommits(self._store, self._arrived)
+                for oid in lacking:
+                    yield from new.walk(oid, self._repository.history)
+                yield from self._check(new)
+            except MissingObject:
+                if not left:
+                    raise
+                # What is named after a commit may lead to others than those below it.
+                pending, is_below_left = left, False
+            else:
+                return new
+
+    def _read_all(
+        self, bulk: Bulk, pending: list[CommitId], seen: set[CommitId], *, is_below_left: bool
+    ) -> Steps[list[CommitId]]:
+        """Store all that some commits name; return those that were left out, as they are here."""
+        left: list[CommitId] = []
         while pending:
             oid = pending.pop()
             # The commits below one that is here are here, too.
-            if oid in self._repository.history:
+            if is_below_left and oid in self._repository.history:
+                left.append(oid)
                 continue
-            shown = f"trees/{oid.hex()[:12]}"
-            trees = read_trees(shown, (yield from self._reader.trees(oid)))
-            yield from self._add(bulk, objects_of_frames(shown, trees))
-            if self._is_lazy:
-                yield from self._take_rows(trees.table)
-            else:
-                self._want(each.name for each in trees.packs)
-            yield from self._take_packs(bulk, is_last=False)
+            trees = read_trees(f"trees/{oid.hex()[:12]}", (yield from self._reader.trees(oid)))
+            yield from self._take_trees(bulk, trees)
             pending += [each for each in trees.bases if each not in seen]
             seen.update(trees.bases)
         yield from self._take_packs(bulk, is_last=True)
-        yield from _write(bulk)
+        yield from self._add_all_held(bulk)
         yield from self._keep_promises()
+        return left
+
+    def _take_trees(self, bulk: Bulk, trees: PushedTrees) -> Steps[None]:
+        """Store what an object with trees has, and note its packs."""
+        yield from self._add(bulk, self._plain_objects(trees))
+        yield from self._add_held(bulk)
+        if self._is_lazy:
+            yield from self._take_rows(trees.table)
+        else:
+            self._want(each.name for each in trees.packs)
+        yield from self._take_packs(bulk, is_last=False)
+
+    def _plain_objects(self, trees: PushedTrees) -> Iterator[RemoteObject]:
+        """Yield the objects of frames without a dictionary; hold the others."""
+        for frame in trees.frames():
+            if frame.needed:
+                self._frames.expect(frame.needed)
+                self._frames.hold(trees.shown, frame)
+            else:
+                yield from objects_of(trees.shown, frame)
+
+    def _add_held(self, bulk: Bulk) -> Steps[None]:
+        """Store the objects of frames that need nothing more which has not come."""
+        while (held := self._frames.next(self._is_here)) is not None:
+            frame, older = self._frames.take(held, self._older)
+            yield from self._add(bulk, objects_of(held.shown, frame, older))
+
+    def _add_all_held(self, bulk: Bulk) -> Steps[None]:
+        """Write, and do the same as long as something that was written helps."""
+        before = -1
+        while before != self._frames.count:
+            before = self._frames.count
+            yield from _write(bulk)
+            self._frames.look_again()
+            yield from self._add_held(bulk)
+
+    def _is_here(self, wanted: NamedObject) -> bool:
+        kind, oid = wanted
+        return self._arrived.data(oid, kind) is not None or self._store.contains(oid)
+
+    def _older(self, wanted: NamedObject) -> bytes:
+        """Return an object of a dictionary.  CorruptObject, DamagedHere."""
+        kind, oid = wanted
+        data = self._arrived.data(oid, kind)
+        return read_whole(self._store, oid, kind) if data is None else data
 
     def take_places(self, tips: Iterable[CommitId]) -> Steps[None]:
         """Promise the contents that trees lead to, whether or not their commits are here.
@@ -128,10 +191,9 @@ class Download:
             while pending:
                 oid = pending.pop()
                 data = yield from self._reader.trees(oid)
-                shown = f"trees/{oid.hex()[:12]}"
-                trees = read_trees(shown, data)
+                trees = read_trees(f"trees/{oid.hex()[:12]}", data)
                 yield from self._take_rows(trees.table)
-                yield from self._take_promised(objects_of_frames(shown, trees))
+                yield from self._take_promised(plain_objects(trees))
                 pending += [each for each in trees.bases if each not in seen]
                 seen.update(trees.bases)
             yield from self._keep_promises()
@@ -231,6 +293,7 @@ class Download:
                 bulk.add(found.oid, found.kind, found.data, self._bases.take(found))
                 self.object_count += 1
                 self._arrived.note(found)
+                self._frames.arrived(found)
                 yield TURN
             waiting += len(taken)
             if bulk.waiting_bytes >= _WRITTEN_BYTES or waiting >= _UNWRITTEN_COUNT:
@@ -265,14 +328,6 @@ class Download:
                 yield TURN
         self._repository.publish()
         self.commit_count = len(new.links)
-
-
-def objects_of_frames(shown: str, trees: PushedTrees) -> Iterator[RemoteObject]:
-    """Yield the objects of an object with trees, but for those of its packs.  CorruptObject."""
-    at = trees.frames_at
-    while at < len(trees.data):
-        found, at = read_frame(shown, trees, at)
-        yield from found
 
 
 def _slice(objects: Iterator[RemoteObject]) -> list[RemoteObject]:

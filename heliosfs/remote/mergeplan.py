@@ -15,20 +15,22 @@ from typing import NamedTuple
 from heliosfs.errors import CorruptObject, MissingObject
 from heliosfs.objects.ids import CommitId, Kind
 from heliosfs.remote.bucket import Bucket, NoObject
-from heliosfs.remote.download import objects_of_frames
+from heliosfs.remote.frames import NamedObject
 from heliosfs.remote.layout import TREES, commit_of, trees_key
 from heliosfs.remote.packfile import PACK_FULL_BYTES
 from heliosfs.remote.packtable import NamedPack
 from heliosfs.remote.reading import READERS
 from heliosfs.remote.threads import mapped
-from heliosfs.remote.treesfile import TREES_MAX, PushedTrees, read_trees
+from heliosfs.remote.treesfile import TREES_MAX, PushedTrees, plain_objects, read_trees
 from heliosfs.steps import TURN, Progress, Steps, read_far
 
 RUN_BYTES = 1024 * 1024
 """Largest size of the newest run: reading it takes about as long as a request."""
 _RUN_GROWTH = 8
 RUN_MAX_BYTES = 32 * 1024 * 1024
-"""Largest size of any run; a merge has it in memory, decoded."""
+"""Largest size of any run."""
+_RUN_DECODED_BYTES = 256 * 1024 * 1024
+"""Decoded bytes from which a run takes no further object: a merge has it in memory."""
 _SMALL_PACK_BYTES = PACK_FULL_BYTES // 2
 """Size below which a pack is merged into another one."""
 _AT_ONCE = 4 * READERS
@@ -45,6 +47,10 @@ class TreesNode(NamedTuple):
     pack_count: int
     commits: list[CommitId]
     """Commits that lie in it."""
+    decoded_bytes: int
+    """Bytes of all its frames, decoded."""
+    needed: tuple[NamedObject, ...]
+    """Objects of dictionaries."""
 
 
 Run = list[TreesNode]
@@ -124,16 +130,18 @@ class MergePlan:
 
     def _make_runs(self, line: list[TreesNode], parents: list[int]) -> None:
         """Put objects in the order in which they are read into runs."""
-        limit, begin, size = RUN_BYTES, 0, 0
+        limit, begin, size, decoded = RUN_BYTES, 0, 0, 0
         for place, node in enumerate(line):
             # What is in a run is reached from its top.
             is_below = parents[place] >= begin and place > begin
-            if place and not (is_below and size + node.size <= limit):
+            is_room = size + node.size <= limit and decoded <= _RUN_DECODED_BYTES
+            if place and not (is_below and is_room):
                 if is_below:
                     limit = min(_RUN_GROWTH * limit, RUN_MAX_BYTES)
                 self._add_run(line[begin:place])
-                begin, size = place, 0
+                begin, size, decoded = place, 0, 0
             size += node.size
+            decoded += node.decoded_bytes
         if line:
             self._add_run(line[begin:])
 
@@ -163,8 +171,13 @@ class MergePlan:
     def _node(self, commit: CommitId) -> TreesNode:
         trees, version = read_versioned(self._bucket, commit)
         small = [each.name.size for each in trees.packs if is_merged(each)]
-        shown = f"trees/{commit.hex()[:12]}"
-        found = objects_of_frames(shown, trees)
+        found = plain_objects(trees)
         commits = [CommitId(each.oid) for each in found if each.kind is Kind.COMMIT]
         size = len(trees.data) + sum(small)
-        return TreesNode(commit, version, size, trees.bases, len(trees.packs), commits)
+        decoded = 0
+        needed: list[NamedObject] = []
+        for frame in trees.frames():
+            decoded += frame.size
+            needed += frame.needed
+        count = len(trees.packs)
+        return TreesNode(commit, version, size, trees.bases, count, commits, decoded, tuple(needed))

@@ -14,30 +14,23 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from typing import NamedTuple
 
-from heliosfs.errors import CorruptObject, MissingObject
-from heliosfs.objects.ids import CommitId, Kind, Oid
+from heliosfs.objects.ids import CommitId
 from heliosfs.remote.boundary import IDLE, read_boundary
 from heliosfs.remote.bucket import Bucket, Changed, NoObject
-from heliosfs.remote.download import objects_of_frames
 from heliosfs.remote.layout import (
     REF_BYTES_MAX,
     REFS,
     decode_ref,
-    index_key,
-    pack_key,
     ref_of,
     trees_key,
 )
-from heliosfs.remote.mergeorder import Places, in_packs
-from heliosfs.remote.mergeplan import MergePlan, Run, TreesNode, is_merged, read_versioned
-from heliosfs.remote.packfile import FinishedPack, PackName, PackWriter, RemoteObject, read_pack
-from heliosfs.remote.packtable import NamedPack, PackTableWriter, read_index, split_rows
-from heliosfs.remote.treesfile import PushedTrees, TreesWriter, replace_bases
-from heliosfs.remote.upload import SMALL_BYTES, SMALL_DECODED_BYTES
+from heliosfs.remote.mergedrun import MergedRun, RunReader
+from heliosfs.remote.mergeplan import MergePlan, TreesNode, read_versioned
+from heliosfs.remote.treesfile import PushedTrees, replace_bases
 from heliosfs.steps import Progress, Steps, on_thread, read_far
 
 MERGES = "merges"
@@ -58,13 +51,6 @@ class MergedRuns(NamedTuple):
     """Objects with trees that became these."""
 
 
-class _KeptPack(NamedTuple):
-    """A pack that stays as it is, and its rows."""
-
-    pack: NamedPack
-    rows: bytes
-
-
 def merge(bucket: Bucket) -> Steps[MergedRuns]:
     """Merge what refs reach, if nothing is condemned.
 
@@ -78,10 +64,13 @@ def merge(bucket: Bucket) -> Steps[MergedRuns]:
     yield from plan.read()
     yield from plan.survey(dict.fromkeys(each.trees for each in refs))
     merging = _Merging(bucket, boundary.stage, plan)
-    runs = plan.changes()
-    for count, run in enumerate(runs):
-        yield from on_thread(partial(merging.merge, run))
-        yield Progress(count, len(runs), "merges")
+    with closing(RunReader(bucket, plan.runs)) as reader:
+        for count, run in enumerate(reversed(plan.runs)):
+            for merged in (yield from on_thread(partial(reader.read, run))):
+                yield from on_thread(partial(merging.put, merged))
+            if len(run) == 1:
+                yield from on_thread(partial(merging.put_bases, run[0]))
+            yield Progress(count, len(plan.runs), "merges")
     for ref in refs:
         if plan.resolve(ref.trees) != ref.trees:
             yield from on_thread(partial(merging.move, ref))
@@ -117,23 +106,21 @@ class _Merging:
         self._stage = stage
         self._plan = plan
 
-    def merge(self, run: Run) -> None:
+    def put_bases(self, node: TreesNode) -> None:
+        """Let an object name the tops of runs as bases, unless others are quicker."""
+        bases = self._plan.bases_of([node])
+        if bases != node.bases:
+            trees, version = read_versioned(self._bucket, node.commit)
+            self._replace(node, version, replace_bases(trees, bases), _names(trees), bases)
+
+    def put(self, merged: MergedRun) -> None:
         """Put one object in the place of a run, unless others are quicker."""
-        bases = self._plan.bases_of(run)
-        if len(run) == 1:
-            trees, version = read_versioned(self._bucket, run[0].commit)
-            self._replace(run[0], version, replace_bases(trees, bases), _names(trees), bases)
-            return
-        try:
-            merged = _MergedRun(self._bucket, run)
-        except (MissingObject, NoObject, CorruptObject):
-            # Another one has merged it, and what that has replaced is gone; or a pack is damaged,
-            # which a fetch tells of, and which must not keep all else from being merged.
-            return
+        bases = self._plan.bases_of(merged.run)
         data = merged.write(bases)
-        if self._replace(run[0], merged.version, data, merged.named, bases):
-            result = self.result
-            self.result = MergedRuns(result.run_count + 1, result.merged_count + len(run))
+        top = merged.run[0]
+        if self._replace(top, top.version, data, merged.named, bases):
+            count, merged_count = self.result
+            self.result = MergedRuns(count + 1, merged_count + len(merged.run))
 
     def _replace(
         self, top: TreesNode, version: str, data: bytes, named: list[str], bases: list[CommitId]
@@ -173,80 +160,3 @@ class _Merging:
 def _names(trees: PushedTrees) -> list[str]:
     packs = [each.name.digest.hex() for each in trees.packs]
     return packs + [each.digest.hex() for each in trees.table.indexes]
-
-
-class _MergedRun:
-    """The objects of a run, and the object that they become."""
-
-    def __init__(self, bucket: Bucket, run: Run) -> None:
-        """Read a run, the oldest first.  MissingObject, NoObject, CorruptObject."""
-        self.version = ""
-        """Version of the object whose place is taken."""
-        self.named: list[str] = []
-        """Digests, in hex, of all packs and indexes of the new object."""
-        self._bucket = bucket
-        self._others: dict[Oid, RemoteObject] = {}
-        """Commits, trees and lists of parts, the oldest first."""
-        self._contents: dict[Oid, RemoteObject] = {}
-        self._kept: dict[PackName, _KeptPack] = {}
-        for node in reversed(run):
-            trees, self.version = read_versioned(bucket, node.commit)
-            self._take(objects_of_frames(f"trees/{node.commit.hex()[:12]}", trees))
-            for pack, rows in self._packs(trees):
-                if is_merged(pack):
-                    data = bucket.get(pack_key(pack.name.digest), 0, pack.name.size + 1).data
-                    self._take(read_pack(pack.name, data))
-                else:
-                    self._kept[pack.name] = _KeptPack(pack, rows)
-
-    def _take(self, objects: Iterable[RemoteObject]) -> None:
-        for found in objects:
-            among = self._contents if found.kind is Kind.BLOB else self._others
-            among.setdefault(found.oid, found)
-
-    def _packs(self, trees: PushedTrees) -> Iterator[tuple[NamedPack, bytes]]:
-        """Yield the packs of an object with their rows; those at the end of a pack are not read."""
-        for index, packs in trees.table.indexed():
-            data = self._bucket.get(index_key(index.digest), 0, index.size + 1).data
-            yield from split_rows(packs, read_index(index, data))
-        yield from split_rows(trees.table.beside(), trees.table.rows)
-
-    def write(self, bases: list[CommitId]) -> bytes:
-        """Write packs and indexes; return the bytes of the object that names them."""
-        trees, overflow, contents = TreesWriter(), PackWriter(), PackWriter()
-        table = PackTableWriter(self._create_index)
-        for kept in self._kept.values():
-            self.named.append(kept.pack.name.digest.hex())
-            named = FinishedPack(kept.pack.name, b"", kept.rows)
-            table.add(named, holds_trees=kept.pack.holds_trees)
-        for found in self._others.values():
-            if not trees.is_full:
-                trees.add(found)
-                continue
-            overflow.add(found)
-            if overflow.is_full:
-                self._send(overflow, table, holds_trees=True)
-        if not overflow.is_empty:
-            self._send(overflow, table, holds_trees=True)
-        commits = [each for each in self._others.values() if each.kind is Kind.COMMIT]
-        places = Places(self._others, reversed(commits))
-        is_little = sum(len(each.data) for each in self._contents.values()) <= SMALL_DECODED_BYTES
-        for full in in_packs(dict(self._contents), places, contents):
-            if is_little and full.stored_bytes <= SMALL_BYTES:
-                for found in self._contents.values():
-                    trees.add(found)
-            else:
-                self._send(full, table, holds_trees=False)
-        return trees.finish(bases, table)
-
-    def _send(self, pack: PackWriter, table: PackTableWriter, *, holds_trees: bool) -> None:
-        finished = pack.finish()
-        with suppress(Changed):
-            self._bucket.create(pack_key(finished.name.digest), finished.data)
-        self.named.append(finished.name.digest.hex())
-        table.add(finished, holds_trees=holds_trees)
-
-    def _create_index(self, digest: bytes, data: bytes) -> None:
-        with suppress(Changed):
-            self._bucket.create(index_key(digest), data)
-        self.named.append(digest.hex())

@@ -1,26 +1,43 @@
 """The object with all new trees and commits of a push, and with the names and rows of its packs.
 
 It is `HEAD`, the counts of its bases, packs and indexes, these, rows of packs (`packtable`), and
-then *frames*: groups of whole objects that are compressed together, because a directory and the
-same directory one commit later differ in one entry.  At the end is the BLAKE3 of all before it.  It
-is named by the commit that was pushed, so its bytes are not what the name promises; each object in
-it is known by the id of its bytes alone, and whoever reads it checks that nothing is missing
-(`closure`).
+then `frames`: groups of whole objects that are compressed together.  At the end is the BLAKE3 of
+all before it.  It is named by the commit that was pushed, so its bytes are not what the name
+promises; each object in it is known by the id of its bytes alone, and whoever reads it checks that
+nothing is missing (`closure`).
 
-Earlier programs wrote `OLD_HEAD`, and of packs only their names: such an object is read, too.
+Where a frame has a dictionary, it begins with `DICTIONARY_HEAD` instead, so that a program which
+knows of none refuses it.  The first programs wrote `OLD_HEAD`, and of packs only their names: such
+an object is read, too.
 """
 
 from __future__ import annotations
 
+import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from blake3 import blake3
 
 from heliosfs.errors import CorruptObject
-from heliosfs.objects.ids import OID_BYTES, CommitId, Kind, Oid, object_id
-from heliosfs.remote.packfile import OBJECT_MAX, PackName, RemoteObject, check_size
+from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
+from heliosfs.remote.frames import (
+    DICTIONARY_KINDS,
+    DICTIONARY_MAX_BYTES,
+    FRAME_BYTES,
+    OLDER_MIN_BYTES,
+    RECORD_HEAD_BYTES,
+    Frame,
+    encode_frame,
+    encode_frame_after,
+    frames_of,
+    objects_of,
+)
+from heliosfs.remote.frames import (
+    NAMED_MAX as OLDER_MAX,
+)
+from heliosfs.remote.packfile import PackName, RemoteObject, check_size
 from heliosfs.remote.packtable import (
     NAMED_MAX,
     NamedPack,
@@ -29,31 +46,53 @@ from heliosfs.remote.packtable import (
     check_packs,
     read_table,
 )
-from heliosfs.store.encoding.codecs import Codec, DecodeError, decode, encode
 
 HEAD = b"helios-trees 2\n\0"
+DICTIONARY_HEAD = b"helios-trees 3\n\0"
 OLD_HEAD = b"helios-trees 1\n\0"
+_HEADS = (HEAD, DICTIONARY_HEAD, OLD_HEAD)
+_ANY_HEAD = re.compile(rb"helios-trees (\d+)\n")
 _COUNT = struct.Struct("<I")
 _COUNTS = struct.Struct("<III")
 _OLD_COUNTS = struct.Struct("<II")
 _OLD_PACK = struct.Struct(f"<{OID_BYTES}sQ")
-_FRAME = struct.Struct("<BII")
-_RECORD = struct.Struct("<BI")
-_KINDS = frozenset(map(int, Kind))
-_FRAME_BYTES = 1024 * 1024
-"""Bytes from which a frame takes no further object."""
-_FRAME_MAX = OBJECT_MAX + _FRAME_BYTES + _RECORD.size
 FRAMES_FULL_BYTES = 16 * 1024 * 1024
 """Size of all frames from which further trees go into packs."""
+_GAIN_MIN_BYTES = 64
+"""Bytes that a dictionary must save, for who reads the frame needs other objects first."""
 TREES_MAX = 256 * 1024 * 1024
 """Largest object of this form that is read."""
+
+
+class OlderObjects:
+    """Earlier versions of the trees of a push, for a dictionary, within the limits of one."""
+
+    def __init__(self) -> None:
+        self.objects: dict[Oid, RemoteObject] = {}
+        self._bytes = 0
+        self._counts = dict.fromkeys(DICTIONARY_KINDS, 0)
+
+    @property
+    def is_full(self) -> bool:
+        """True if nothing more is to be looked for."""
+        return self._bytes >= DICTIONARY_MAX_BYTES or max(self._counts.values()) >= OLDER_MAX
+
+    def add(self, older: RemoteObject) -> None:
+        """Take an object that the remote has, unless it is too small or too large to be of use."""
+        size = len(older.data)
+        if size < OLDER_MIN_BYTES or self._bytes + size > DICTIONARY_MAX_BYTES:
+            return
+        if older.oid not in self.objects and self._counts[older.kind] < OLDER_MAX:
+            self.objects[older.oid] = older
+            self._bytes += size
+            self._counts[older.kind] += 1
 
 
 class TreesWriter:
     """Frames that grow in memory; its methods may be called on any thread, one after another."""
 
     def __init__(self) -> None:
-        self._waiting: list[bytes] = []
+        self._waiting: list[RemoteObject] = []
         self._waiting_bytes = 0
         self._frames: list[bytes] = []
         self._frames_bytes = 0
@@ -66,26 +105,47 @@ class TreesWriter:
     def add(self, found: RemoteObject) -> None:
         """Add an object.  TooLarge."""
         check_size(found)
-        self._waiting += (_RECORD.pack(found.kind, len(found.data)), found.data)
-        self._waiting_bytes += _RECORD.size + len(found.data)
-        if self._waiting_bytes >= _FRAME_BYTES:
+        self._waiting.append(found)
+        self._waiting_bytes += RECORD_HEAD_BYTES + len(found.data)
+        if self._waiting_bytes >= FRAME_BYTES:
             self._close_frame()
 
     def _close_frame(self) -> None:
-        data = b"".join(self._waiting)
-        codec, body = encode(data, prefer_zstd=True)
-        frame = _FRAME.pack(codec, len(data), len(body)) + body
+        frame = encode_frame(self._waiting)
         self._frames.append(frame)
         self._frames_bytes += len(frame)
         self._waiting, self._waiting_bytes = [], 0
 
-    def finish(self, bases: Sequence[CommitId], packs: PackTableWriter) -> bytes:
-        """Return the bytes of the object."""
-        if self._waiting:
+    def finish(
+        self,
+        bases: Sequence[CommitId],
+        packs: PackTableWriter,
+        older: Iterable[RemoteObject] = (),
+    ) -> bytes:
+        """Return the bytes of the object.
+
+        Where all objects are one frame, those in `older` may become a dictionary.
+        """
+        head = HEAD
+        apart = [] if self._frames else self._after(list(older))
+        if apart:
+            head, self._frames = DICTIONARY_HEAD, apart
+        elif self._waiting:
             self._close_frame()
         counts, table = packs.finish()
-        data = b"".join((HEAD, _COUNT.pack(len(bases)), counts, *bases, table, *self._frames))
+        data = b"".join((head, _COUNT.pack(len(bases)), counts, *bases, table, *self._frames))
         return data + blake3(data).digest()
+
+    def _after(self, older: list[RemoteObject]) -> list[bytes]:
+        """Return frames of which one has a dictionary; none if that takes no less space."""
+        trees = [each for each in self._waiting if each.kind in DICTIONARY_KINDS]
+        if not trees or not older:
+            return []
+        others = [each for each in self._waiting if each.kind not in DICTIONARY_KINDS]
+        frames = [encode_frame(others)] if others else []
+        frames.append(encode_frame_after(trees, older))
+        gain = len(encode_frame(self._waiting)) - sum(map(len, frames))
+        return frames if gain >= _GAIN_MIN_BYTES else []
 
 
 class PushedTrees(NamedTuple):
@@ -96,11 +156,17 @@ class PushedTrees(NamedTuple):
     table: PackTable
     data: bytes
     frames_at: int
+    shown: str
+    """Name of the object in words."""
 
     @property
     def packs(self) -> list[NamedPack]:
         """Packs of the push."""
         return self.table.packs
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames, not decoded.  CorruptObject."""
+        return frames_of(self.shown, self.data, self.frames_at)
 
 
 def read_trees(shown: str, data: bytes) -> PushedTrees:
@@ -109,9 +175,12 @@ def read_trees(shown: str, data: bytes) -> PushedTrees:
     is_old = data.startswith(OLD_HEAD)
     counts = _OLD_COUNTS if is_old else _COUNTS
     at = len(HEAD) + counts.size
-    is_known = is_old or data.startswith(HEAD)
-    if end < at or not is_known or blake3(data[:end]).digest() != data[end:]:
+    if end < at or blake3(data[:end]).digest() != data[end:] or not _ANY_HEAD.match(data):
         raise CorruptObject(f"{shown} of the remote is damaged or cut off")
+    if not data.startswith(_HEADS):
+        raise CorruptObject(
+            f"{shown} of the remote has a form that is not known here: a later heliosfs may know it"
+        )
     base_count, pack_count, *_ = counts.unpack_from(data, len(HEAD))
     packs_at = at + base_count * OID_BYTES
     if packs_at > end or max(base_count, pack_count) > NAMED_MAX:
@@ -122,7 +191,8 @@ def read_trees(shown: str, data: bytes) -> PushedTrees:
         table, frames_at = read_table(shown, data[:end], len(HEAD) + _COUNT.size, packs_at)
     check_packs(shown, table.packs)
     bases = [data[place : place + OID_BYTES] for place in range(at, packs_at, OID_BYTES)]
-    return PushedTrees([CommitId(Oid(each)) for each in bases], table, data[:end], frames_at)
+    commits = [CommitId(Oid(each)) for each in bases]
+    return PushedTrees(commits, table, data[:end], frames_at, shown)
 
 
 def replace_bases(trees: PushedTrees, bases: Sequence[CommitId]) -> bytes:
@@ -145,31 +215,11 @@ def _old_table(shown: str, data: bytes, at: int, count: int) -> tuple[PackTable,
     return PackTable(packs, [], b""), end
 
 
-def read_frame(shown: str, trees: PushedTrees, at: int) -> tuple[Iterator[RemoteObject], int]:
-    """Return the objects of the frame at an offset, and the offset after it.  CorruptObject.
+def plain_objects(trees: PushedTrees) -> Iterator[RemoteObject]:
+    """Yield the objects of frames without a dictionary: all commits and contents are among them.
 
-    They are made one by one, for a frame of a few KB can hold millions of them.
+    CorruptObject.
     """
-    data, body_at = trees.data, at + _FRAME.size
-    if body_at > len(data):
-        raise CorruptObject(f"{shown} of the remote ends within a frame")
-    codec, size, stored = _FRAME.unpack_from(data, at)
-    end = body_at + stored
-    if codec not in (Codec.RAW, Codec.LZ4, Codec.ZSTD) or size > _FRAME_MAX or end > len(data):
-        raise CorruptObject(f"{shown} of the remote has an impossible frame")
-    try:
-        return _records(shown, decode(codec, data[body_at:end], size)), end
-    except DecodeError as error:
-        raise CorruptObject(f"{shown} of the remote has a damaged frame: {error}") from error
-
-
-def _records(shown: str, data: bytes) -> Iterator[RemoteObject]:
-    at = 0
-    while at < len(data):
-        body_at = at + _RECORD.size
-        kind, size = _RECORD.unpack_from(data, at) if body_at <= len(data) else (0, len(data))
-        at = body_at + size
-        if at > len(data) or kind not in _KINDS:
-            raise CorruptObject(f"{shown} of the remote has a frame of no objects")
-        body = data[body_at:at]
-        yield RemoteObject(Kind(kind), object_id(Kind(kind), body), body)
+    for frame in trees.frames():
+        if not frame.needed:
+            yield from objects_of(trees.shown, frame)

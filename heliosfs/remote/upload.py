@@ -8,6 +8,7 @@ from functools import partial
 
 from heliosfs.errors import Busy
 from heliosfs.objects.ids import CommitId, Kind, object_id
+from heliosfs.objects.references import Reference
 from heliosfs.remote.boundary import Reliance
 from heliosfs.remote.bucket import Bucket, Changed, Got, NoObject
 from heliosfs.remote.closure import Beyond, NewCommits, unreached
@@ -22,7 +23,7 @@ from heliosfs.remote.packfile import (
 )
 from heliosfs.remote.packtable import PackTableWriter
 from heliosfs.remote.reach import needed_by
-from heliosfs.remote.treesfile import TreesWriter
+from heliosfs.remote.treesfile import OlderObjects, TreesWriter
 from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.remotes import TrackedRef
 from heliosfs.repo.repository import Repository
@@ -77,6 +78,7 @@ class Upload:
         self._taken_bytes = 0
         salt = secrets.token_bytes(_SALT_BYTES) if is_repair else b""
         self._trees = TreesWriter()
+        self._older = OlderObjects()
         if salt:
             self._trees.add(RemoteObject(Kind.BLOB, object_id(Kind.BLOB, salt), salt))
         self._overflow = PackWriter(salt)
@@ -134,10 +136,20 @@ class Upload:
                     yield found
                 else:
                     yield from self._take(found)
+            self._note_older(beyond.replaced)
             yield Progress(count, len(new.links), "commits", self.object_count)
         self.commit_count = len(new.links)
         yield from self._hand_over()
         self._name_promised(beyond.left.values())
+
+    def _note_older(self, replaced: Iterable[Reference]) -> None:
+        """Take earlier versions of what is sent, which the remote has as it has the parents."""
+        for kind, oid in replaced:
+            if self._older.is_full:
+                break
+            # I75: what is not sent is in the tree of a commit at the boundary.
+            data = self._repository.store.read(oid, kind)
+            self._older.add(RemoteObject(kind, oid, data))
 
     def _name_promised(self, promises: Iterable[Promise]) -> None:
         """Name the packs of contents that the remote has and this store has not.
@@ -210,7 +222,8 @@ class Upload:
             self._send_pack(self._contents)
         if not self._overflow.is_empty:
             self._send_pack(self._overflow)
-        self._put_trees(head, self._trees.finish(list(self.bases), self._packs))
+        older = self._older.objects.values()
+        self._put_trees(head, self._trees.finish(list(self.bases), self._packs, older))
 
     def _create(self, key: str, data: bytes) -> None:
         """Create an object, unless it is there: its name says what its bytes are."""

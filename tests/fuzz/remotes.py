@@ -8,10 +8,11 @@ from heliosfs.clock import FixedClock
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, Kind, Oid
+from heliosfs.remote.frames import objects_of
 from heliosfs.remote.layout import RefRecord, decode_ref
 from heliosfs.remote.packfile import RemoteObject
 from heliosfs.remote.packtable import PackTableWriter
-from heliosfs.remote.treesfile import TreesWriter, read_frame, read_trees
+from heliosfs.remote.treesfile import DICTIONARY_HEAD, TreesWriter, read_trees
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.scores import check_score
 from heliosfs.repo.shared_experiments import carrier, decode_shared, merged, shared_of
@@ -22,6 +23,8 @@ from tests.fuzz.shared import NEW, OLD, blob_id
 from tests.tree_builder import IDENTITY, Stage
 
 _ID = CommitId(Oid(bytes(range(32))))
+_OLDER = RemoteObject(Kind.TREE, _ID, bytes(range(256)) * 8)
+"""The dictionary of every frame."""
 
 
 def _ref(data: bytes) -> None:
@@ -70,10 +73,8 @@ def _experiment_seeds() -> list[bytes]:
 def _trees(data: bytes) -> None:
     """An object with trees, with the digest that belongs to it."""
     trees = read_trees("trees/x", data + blake3(data).digest())
-    at = trees.frames_at
-    while at < len(trees.data):
-        found, at = read_frame("trees/x", trees, at)
-        for each in found:
+    for frame in trees.frames():
+        for each in objects_of("trees/x", frame, [_OLDER.data] if frame.needed else []):
             assert each.kind in Kind
 
 
@@ -83,7 +84,11 @@ def _trees_seeds() -> list[bytes]:
     for data in (OLD, NEW):
         writer.add(RemoteObject(Kind.BLOB, blob_id(data), data))
     full = writer.finish([_ID, _ID], PackTableWriter(_nothing))
-    return [each[:-32] for each in (empty, full)]
+    writer = TreesWriter()
+    writer.add(RemoteObject(Kind.TREE, _ID, _OLDER.data[:-1]))
+    after = writer.finish([_ID], PackTableWriter(_nothing), [_OLDER])
+    assert after.startswith(DICTIONARY_HEAD)
+    return [each[:-32] for each in (empty, full, after)]
 
 
 def _nothing(digest: bytes, data: bytes) -> None:

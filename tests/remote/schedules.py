@@ -10,12 +10,18 @@ from __future__ import annotations
 import random
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
+from blake3 import blake3
+
+from heliosfs.objects.ids import CommitId, Kind, Oid
 from heliosfs.remote.bucket import Got, StoredObject
 from heliosfs.remote.buckets.memory import MemoryBucket
+from heliosfs.remote.frames import Frame, objects_of
 from heliosfs.remote.layout import decode_ref, index_key, pack_key, ref_of, trees_key
+from heliosfs.remote.packfile import PackName, RemoteObject, read_pack
 from heliosfs.remote.treesfile import read_trees
 
 HOUR = 3600.0
@@ -63,10 +69,17 @@ class SerialThreads:
         call()
 
 
+_Frame = tuple[list[Oid], Callable[[], list[Oid]]]
+
+
 class SharedBucket:
     """The bucket of all actors, with its clock, and the check that no ref ever has a hole."""
 
     def __init__(self, seed: int, *, is_strict: bool) -> None:
+        self._objects: dict[Oid, bytes] = {}
+        """Trees and the like that were ever reached."""
+        self._ids: dict[Hashable, list[Oid]] = {}
+        """Ids in each frame that was ever read."""
         self.now = _START
         self.is_strict = is_strict
         """True if a hole is wrong at any moment; else only where it is looked for."""
@@ -117,6 +130,52 @@ class SharedBucket:
                     raise Hole(each)
             pending += [each for each in trees.bases if each not in seen]
             seen.update(trees.bases)
+        self._check_dictionaries(seen)
+
+    def _check_dictionaries(self, reached: Iterable[CommitId]) -> None:
+        """Check that all frames can be decoded with what is reached.  Raise Hole."""
+        waiting = [each for oid in reached for each in self._frames(self.bucket._data, oid)]
+        there: set[Oid] = set()
+        while waiting:
+            left = []
+            for needed, read in waiting:
+                if there.issuperset(needed):
+                    there.update(read())
+                else:
+                    left.append((needed, read))
+            if len(left) == len(waiting):
+                raise Hole(f"an object of a dictionary: {left[0][0]}")
+            waiting = left
+
+    def _frames(self, data: dict[str, bytes], commit: CommitId) -> list[_Frame]:
+        """Return what each frame needs, and a call for the ids in it; so, too, packs of trees."""
+        trees = read_trees("trees", data[trees_key(commit)])
+        digests = [each.name.digest for each in trees.packs if each.holds_trees]
+        packs = [partial(self._read_pack, data[pack_key(digest)]) for digest in digests]
+        found: list[_Frame] = [([], each) for each in packs]
+        for frame in trees.frames():
+            needed = [oid for _, oid in frame.needed]
+            found.append((needed, partial(self._read_frame, frame)))
+        return found
+
+    def _read_pack(self, data: bytes) -> list[Oid]:
+        if data not in self._ids:
+            name = PackName(blake3(data).digest(), len(data))
+            self._ids[data] = self._known(read_pack(name, data))
+        return self._ids[data]
+
+    def _read_frame(self, frame: Frame) -> list[Oid]:
+        key = frame.body, *(oid for _, oid in frame.needed)
+        if key not in self._ids:
+            older = [self._objects[oid] for _, oid in frame.needed]
+            self._ids[key] = self._known(objects_of("trees", frame, older))
+        return self._ids[key]
+
+    def _known(self, objects: Iterable[RemoteObject]) -> list[Oid]:
+        """Return the ids of objects, and remember their bytes for later dictionaries."""
+        found = {each.oid: each.data for each in objects if each.kind is not Kind.BLOB}
+        self._objects |= found
+        return list(found)
 
 
 class Actor:

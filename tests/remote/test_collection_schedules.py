@@ -28,6 +28,7 @@ from heliosfs.remote import (
     push,
     reach,
     reading,
+    treesfile,
     upload,
 )
 from heliosfs.remote.boundary import LostObjects, Reliance
@@ -71,6 +72,9 @@ def _one_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collection, "_DELETED_AT_ONCE", 2)
     monkeypatch.setattr(mergeplan, "RUN_BYTES", 3_000)
     monkeypatch.setattr(mergeplan, "_SMALL_PACK_BYTES", 1_000)
+    # Small trees, too, are in dictionaries.
+    monkeypatch.setattr(treesfile, "OLDER_MIN_BYTES", 1)
+    monkeypatch.setattr(treesfile, "_GAIN_MIN_BYTES", -1_000)
 
 
 class _Run:

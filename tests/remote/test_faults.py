@@ -81,7 +81,7 @@ def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packfile, "PACK_FULL_BYTES", 3_000)
     monkeypatch.setattr(upload, "SMALL_BYTES", 0)
     monkeypatch.setattr(treesfile, "FRAMES_FULL_BYTES", 1_000)
-    monkeypatch.setattr(treesfile, "_FRAME_BYTES", 500)
+    monkeypatch.setattr(treesfile, "FRAME_BYTES", 500)
 
 
 def _filled(bucket: MemoryBucket) -> Machine:

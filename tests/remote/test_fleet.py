@@ -111,6 +111,7 @@ def _size(bucket: MemoryBucket) -> int:
 def test_forks_of_a_fleet_push_by_few_requests_and_share_their_space() -> None:
     cost = measure(forks=8, commits=30, machines=4, files=60)
     assert cost.requests_p95 <= 4
+    assert cost.fleet_bytes <= 1.2 * cost.alone_bytes
     assert cost.fleet_merged_bytes <= 1.2 * cost.alone_merged_bytes
     # Of each fork the ref, the trees and a pack.
     assert cost.clone_requests <= 3 * 8 + 6

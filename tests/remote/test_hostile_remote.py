@@ -16,16 +16,17 @@ from heliosfs.objects.blob import PART_BYTES, encode_parts
 from heliosfs.objects.commit import Commit, Signature, encode_commit
 from heliosfs.objects.ids import BlobId, CommitId, Kind, Oid, object_id
 from heliosfs.objects.tree import Entry, encode_entry, join_leaf
-from heliosfs.remote import packfile, treesfile
+from heliosfs.remote import frames, packfile, treesfile
 from heliosfs.remote.buckets.memory import MemoryBucket
 from heliosfs.remote.buckets.object_keys import is_key
 from heliosfs.remote.buckets.opening import open_bucket
 from heliosfs.remote.buckets.shared_directory import DirectoryBucket
 from heliosfs.remote.fetch import fetch
+from heliosfs.remote.frames import objects_of, read_frame
 from heliosfs.remote.layout import RefRecord, decode_ref, ref_key, ref_of
 from heliosfs.remote.packfile import PackName, RemoteObject, read_pack
 from heliosfs.remote.push import delete
-from heliosfs.remote.treesfile import PushedTrees, read_frame, read_trees
+from heliosfs.remote.treesfile import PushedTrees, plain_objects, read_trees
 from heliosfs.repo.remotes import HEADS
 from heliosfs.steps import Progress, Steps, Turn, perform, run_to_end
 from heliosfs.store.encoding.codecs import encode
@@ -256,16 +257,17 @@ def _blob(data: bytes) -> RemoteObject:
 
 def _framed(body: bytes, size: int) -> PushedTrees:
     codec, packed = encode(body, prefer_zstd=True)
-    frame = treesfile._FRAME.pack(codec, size, len(packed)) + packed
+    frame = frames._FRAME.pack(codec, size, len(packed)) + packed
     data = treesfile.HEAD + treesfile._COUNTS.pack(0, 0, 0) + frame
     return read_trees("trees/x", data + blake3(data).digest())
 
 
 def test_a_small_frame_with_many_objects_takes_no_memory() -> None:
-    body = treesfile._RECORD.pack(Kind.TREE, 0) * 1_000_000
+    body = frames._RECORD.pack(Kind.TREE, 0) * 1_000_000
     trees = _framed(body, len(body))
     assert len(trees.data) < 10_000
-    found, end = read_frame("trees/x", trees, trees.frames_at)
+    frame, end = read_frame("trees/x", trees.data, trees.frames_at)
+    found = objects_of("trees/x", frame)
     # Not a list: each object is made when it is asked for.
     assert iter(found) is found
     assert next(found).data == b""
@@ -276,22 +278,22 @@ def test_a_small_frame_with_many_objects_takes_no_memory() -> None:
     "body",
     [
         b"\1",
-        treesfile._RECORD.pack(Kind.TREE, 1),
-        treesfile._RECORD.pack(Kind.TREE, 2**32 - 1),
-        treesfile._RECORD.pack(200, 0),
+        frames._RECORD.pack(Kind.TREE, 1),
+        frames._RECORD.pack(Kind.TREE, 2**32 - 1),
+        frames._RECORD.pack(200, 0),
     ],
 )
 def test_a_frame_of_no_objects(body: bytes) -> None:
     trees = _framed(body, len(body))
     with pytest.raises(CorruptObject, match="no objects"):
-        list(read_frame("trees/x", trees, trees.frames_at)[0])
+        list(plain_objects(trees))
 
 
 @pytest.mark.parametrize("size", [1, 99_999, 100_001, 2**31])
 def test_a_frame_that_is_larger_than_it_says(size: int) -> None:
     trees = _framed(bytes(100_000), size)
     with pytest.raises(CorruptObject):
-        list(read_frame("trees/x", trees, trees.frames_at)[0])
+        list(plain_objects(trees))
 
 
 def test_bodies_in_a_pack_do_not_overlap() -> None:

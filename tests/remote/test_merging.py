@@ -14,6 +14,7 @@ from heliosfs.remote.bucket import Changed
 from heliosfs.remote.buckets.memory import MemoryBucket
 from heliosfs.remote.collection import CollectionResult, collect
 from heliosfs.remote.contents import make_whole
+from heliosfs.remote.fetch import fetch
 from heliosfs.remote.hydration import Hydration
 from heliosfs.remote.layout import decode_ref, ref_key, trees_key
 from heliosfs.remote.merging import MERGES_PREFIX
@@ -403,3 +404,41 @@ def test_a_commit_that_is_pushed_again_has_all_it_needs(storage: _Storage) -> No
     reader.check()
     assert len(reader.tracked) == 2
     assert storage.bucket.get(trees_key(head))
+
+
+@pytest.mark.parametrize("is_lazy", [False, True])
+@pytest.mark.parametrize("has_little", [False, True])
+def test_a_branch_is_found_beneath_another_one_that_is_here(
+    storage: _Storage, *, is_lazy: bool, has_little: bool
+) -> None:
+    """The fork has become the top of a run with what it began at, of which it is no descendant."""
+    machine = _with_history(storage, 5)
+    machine.run("switch", "-q", "-c", "whole")
+    for number in range(6):
+        machine.commit("whole", **{f"d{number % 3}/w{number}": b"%d" % number})
+        machine.push("whole")
+    machine.run("switch", "-q", "-c", "fork", "whole~3")
+    machine.commit("fork", fork=b"1")
+    machine.push("fork")
+    reader = Machine(storage.bucket, is_lazy=is_lazy)
+    run_to_end(fetch(reader.repository, reader.bucket, "origin", ["fork"]), reader.store)
+    reader.run("gc")
+    storage.settle()
+    record = decode_ref("whole", storage.bucket.get(ref_key(HEADS, "whole")).data)
+    assert record.trees == reader.tracked[HEADS, "fork"].commit
+    reader.fetch()
+    reader.check()
+    # And what is pushed after it begins there.
+    machine.run("switch", "-q", "whole")
+    machine.fetch()
+    machine.commit("more", **{"more": b"1"} if has_little else {"d0/more": b"1", "d1/more": b"1"})
+    machine.push("whole")
+    other = Machine(storage.bucket, is_lazy=is_lazy)
+    run_to_end(fetch(other.repository, other.bucket, "origin", ["fork"]), other.store)
+    other.run("gc")
+    for each in (reader, other):
+        assert not each.fetch().damaged
+        each.check()
+        assert machine.commits() <= {
+            oid.hex() for oid, _ in each.repository.history.walk(machine.view.head)
+        }

@@ -176,7 +176,8 @@ _ROW = _rows()[: packfile.ROW_BYTES]
         (sealed(treesfile.OLD_HEAD + struct.pack("<II", 0, 2**32 - 1)), "impossible head"),
         (sealed(treesfile.OLD_HEAD + struct.pack("<II", 2**32 - 1, 0)), "impossible head"),
         (sealed(treesfile.HEAD + b"\0" * 8), "damaged or cut off"),
-        (sealed(b"helios-trees 3\n\0" + b"\0" * 12), "damaged or cut off"),
+        (sealed(b"helios-trees 4\n\0" + b"\0" * 12), "a later heliosfs"),
+        (sealed(b"helios-trees\n\0\0\0" + b"\0" * 12), "damaged or cut off"),
     ],
 )
 def test_heads_that_no_push_writes(data: bytes, reason: str) -> None:
@@ -218,7 +219,7 @@ def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packfile, "PACK_FULL_BYTES", 3_000)
     monkeypatch.setattr(upload, "SMALL_BYTES", 0)
     monkeypatch.setattr(treesfile, "FRAMES_FULL_BYTES", 1_000)
-    monkeypatch.setattr(treesfile, "_FRAME_BYTES", 500)
+    monkeypatch.setattr(treesfile, "FRAME_BYTES", 500)
 
 
 def _filled(bucket: MemoryBucket) -> Machine:
