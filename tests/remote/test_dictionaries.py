@@ -231,7 +231,7 @@ def test_many_pushes_are_read_whichever_comes_first() -> None:
 def test_frames_are_read_without_memory(
     module: object, name: str, value: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What does not stay in memory is read from the store, or from a file."""
+    """Objects that do not stay in memory are read from the store, and frames from a file."""
     monkeypatch.setattr(module, name, value)
     bucket = MemoryBucket()
     machine = _with_pushes(bucket, 30)
@@ -241,7 +241,7 @@ def test_frames_are_read_without_memory(
 def test_a_reader_without_memory_takes_branches_that_begin_at_old_commits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What the second branch needs was written, and no frame that waited has needed it."""
+    """Objects that the second branch needs were written, and no frame that waited needed them."""
     bucket = MemoryBucket()
     machine = _with_pushes(bucket, 10)
     for number in range(3):
@@ -476,7 +476,7 @@ def test_a_frame_after_a_dictionary_that_is_larger_than_it_says(size: int) -> No
 
 
 def test_another_dictionary_makes_no_other_objects() -> None:
-    """What a hostile bucket may do is to name objects that are of no use."""
+    """A hostile bucket may name objects that are of no use, and no more."""
     older = _noise(1, 500)
     tree = _object(Kind.TREE, older + b"x")
     frame, _ = read_frame("x", frames.encode_frame_after([tree], [_object(Kind.TREE, older)]), 0)
