@@ -2,7 +2,7 @@
 
 Each new tree and commit is read again when it is checked, and from the store that takes 30 us, as
 most are deltas.  So the first of them stay in memory.  All of it is in the store, or promised,
-before anything is looked up here.
+before a check begins.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from heliosfs.objects.ids import Kind, Oid
+from heliosfs.remote.damage import read_whole
+from heliosfs.remote.frames import NamedObject
 from heliosfs.remote.packfile import RemoteObject
+from heliosfs.store.base import Store
 
 _KEPT_BYTES = 64 * 1024 * 1024
 _CONTENTS_MAX = 200_000
@@ -47,3 +50,22 @@ class Arrived:
         """Return the bytes of an object of a kind; None if they are not known."""
         known = self._objects.get(oid)
         return known[1] if known is not None and known[0] is kind else None
+
+
+class OlderHere:
+    """The objects of dictionaries that have arrived, or were here before."""
+
+    def __init__(self, store: Store, arrived: Arrived) -> None:
+        self._store = store
+        self._arrived = arrived
+
+    def contains(self, named: NamedObject) -> bool:
+        """Return True if an object can be read: not all that was taken is written at once."""
+        kind, oid = named
+        return self._arrived.data(oid, kind) is not None or self._store.contains(oid)
+
+    def read(self, named: NamedObject) -> bytes:
+        """Return an object that is contained.  CorruptObject, DamagedHere."""
+        kind, oid = named
+        data = self._arrived.data(oid, kind)
+        return read_whole(self._store, oid, kind) if data is None else data

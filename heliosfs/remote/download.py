@@ -12,11 +12,11 @@ from functools import partial
 
 from heliosfs.errors import CorruptObject, MissingObject
 from heliosfs.objects.ids import CommitId, Kind, Oid
-from heliosfs.remote.arrived import Arrived
+from heliosfs.remote.arrived import Arrived, OlderHere
 from heliosfs.remote.bucket import Bucket
 from heliosfs.remote.closure import Beyond, NewCommits
-from heliosfs.remote.damage import read_whole, told_as_local
-from heliosfs.remote.frames import NamedObject, objects_of
+from heliosfs.remote.damage import told_as_local
+from heliosfs.remote.frames import objects_of
 from heliosfs.remote.likeness import LikelyBases
 from heliosfs.remote.packfile import PackName, PackRow, RemoteObject, content_rows, read_pack
 from heliosfs.remote.packtable import NamedPack, PackTable, split_rows
@@ -66,6 +66,7 @@ class Download:
         self._row_count = 0
         self._arrived = Arrived()
         self._frames = WaitingFrames()
+        self._older = OlderHere(self._store, self._arrived)
         self._promised: list[str] = []
         """Names of the promises that were made."""
 
@@ -155,8 +156,8 @@ class Download:
 
     def _add_held(self, bulk: Bulk) -> Steps[None]:
         """Store the objects of frames that need nothing more which has not come."""
-        while (held := self._frames.next(self._is_here)) is not None:
-            frame, older = self._frames.take(held, self._older)
+        while (held := self._frames.next(self._older.contains)) is not None:
+            frame, older = self._frames.take(held, self._older.read)
             yield from self._add(bulk, objects_of(held.shown, frame, older))
 
     def _add_all_held(self, bulk: Bulk) -> Steps[None]:
@@ -167,16 +168,6 @@ class Download:
             yield from _write(bulk)
             self._frames.look_again()
             yield from self._add_held(bulk)
-
-    def _is_here(self, wanted: NamedObject) -> bool:
-        kind, oid = wanted
-        return self._arrived.data(oid, kind) is not None or self._store.contains(oid)
-
-    def _older(self, wanted: NamedObject) -> bytes:
-        """Return an object of a dictionary.  CorruptObject, DamagedHere."""
-        kind, oid = wanted
-        data = self._arrived.data(oid, kind)
-        return read_whole(self._store, oid, kind) if data is None else data
 
     def take_places(self, tips: Iterable[CommitId]) -> Steps[None]:
         """Promise the contents that trees lead to, whether or not their commits are here.
