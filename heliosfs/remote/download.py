@@ -131,43 +131,36 @@ class Download:
             pending += [each for each in trees.bases if each not in seen]
             seen.update(trees.bases)
         yield from self._take_packs(bulk, is_last=True)
-        yield from self._add_all_held(bulk)
+        yield from self._add_held(bulk, is_last=True)
         yield from self._keep_promises()
         return left
 
     def _take_trees(self, bulk: Bulk, trees: PushedTrees) -> Steps[None]:
         """Store what an object with trees has, and note its packs."""
-        yield from self._add(bulk, self._plain_objects(trees))
-        yield from self._add_held(bulk)
+        yield from self._add(bulk, self._frames.sift(trees))
+        yield from self._add_held(bulk, is_last=False)
         if self._is_lazy:
             yield from self._take_rows(trees.table)
         else:
             self._want(each.name for each in trees.packs)
         yield from self._take_packs(bulk, is_last=False)
 
-    def _plain_objects(self, trees: PushedTrees) -> Iterator[RemoteObject]:
-        """Yield the objects of frames without a dictionary; hold the others."""
-        for frame in trees.frames():
-            if frame.needed:
-                self._frames.expect(frame.needed)
-                self._frames.hold(trees.shown, frame)
-            else:
-                yield from objects_of(trees.shown, frame)
+    def _add_held(self, bulk: Bulk, *, is_last: bool) -> Steps[None]:
+        """Store the objects of frames whose dictionaries are here.
 
-    def _add_held(self, bulk: Bulk) -> Steps[None]:
-        """Store the objects of frames that need nothing more which has not come."""
-        while (held := self._frames.next(self._older.contains)) is not None:
-            frame, older = self._frames.take(held, self._older.read)
-            yield from self._add(bulk, objects_of(held.shown, frame, older))
-
-    def _add_all_held(self, bulk: Bulk) -> Steps[None]:
-        """Write, and do the same as long as something that was written helps."""
+        If nothing more comes, look in the store, too, where all is written then.
+        """
         before = -1
         while before != self._frames.count:
             before = self._frames.count
-            yield from _write(bulk)
-            self._frames.look_again()
-            yield from self._add_held(bulk)
+            if is_last:
+                yield from _write(bulk)
+                self._frames.look_again()
+            while (held := self._frames.next(self._older.contains)) is not None:
+                frame, older = self._frames.take(held, self._older.read)
+                yield from self._add(bulk, objects_of(held.shown, frame, older))
+            if not is_last:
+                return
 
     def take_places(self, tips: Iterable[CommitId]) -> Steps[None]:
         """Promise the contents that trees lead to, whether or not their commits are here.

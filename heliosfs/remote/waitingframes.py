@@ -9,14 +9,15 @@ is kept.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from tempfile import SpooledTemporaryFile
 from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject, MissingObject, StoreFull
 from heliosfs.objects.ids import Oid
-from heliosfs.remote.frames import DICTIONARY_MAX_BYTES, Frame, NamedObject
+from heliosfs.remote.frames import DICTIONARY_MAX_BYTES, Frame, NamedObject, objects_of
 from heliosfs.remote.packfile import RemoteObject
+from heliosfs.remote.treesfile import PushedTrees
 
 _IN_MEMORY_BYTES = 64 * 1024 * 1024
 """Compressed bytes that are held in memory; further ones are in a file."""
@@ -80,6 +81,15 @@ class WaitingFrames:
         size = len(frame.body)
         self._queue.append(HeldFrame(shown, owner, frame._replace(body=b""), self._end, size))
         self._end += size
+
+    def sift(self, trees: PushedTrees) -> Iterator[RemoteObject]:
+        """Yield the objects of frames without a dictionary; hold the others.  CorruptObject."""
+        for frame in trees.frames():
+            if frame.needed:
+                self.expect(frame.needed)
+                self.hold(trees.shown, frame)
+            else:
+                yield from objects_of(trees.shown, frame)
 
     def arrived(self, found: RemoteObject) -> None:
         """Note an object that has come, and keep it if a frame needs it."""
