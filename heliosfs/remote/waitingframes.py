@@ -21,7 +21,7 @@ from heliosfs.remote.treesfile import PushedTrees
 
 _IN_MEMORY_BYTES = 64 * 1024 * 1024
 """Compressed bytes that are held in memory; further ones are in a file."""
-_KEPT_BYTES = 128 * 1024 * 1024
+_KEPT_BYTES = 64 * 1024 * 1024
 """Bytes of objects that are kept for frames which wait."""
 
 
