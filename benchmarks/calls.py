@@ -64,9 +64,12 @@ def calls(plan: Plan) -> Iterator[Row]:
         yield Row("calls", what, figure, Unit.CALLS, budget=MOST[what])
 
 
-def measured(plan: Plan) -> Mapping[str, list[int]]:
+def measured(
+    plan: Plan, prepare: Callable[[World], object] = lambda where: None
+) -> Mapping[str, list[int]]:
     """Return what is measured, and how many calls each of some runs took."""
     with world(plan, Tree(1_000)) as where:
+        prepare(where)
         found = {}
         for what, action, before in chain(_requests(where), _paths(where)):
             for _ in range(_WARM_UP):
