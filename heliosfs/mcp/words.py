@@ -127,6 +127,9 @@ def _option_words(verb: Verb, option: Option, value: object) -> Iterator[str]:
         yield name
     elif value is True and _may_be_empty(option):
         yield f"{name}="
+    elif isinstance(value, str) and not option.is_repeated:
+        # As it is: a text such as '["a"]' is no list where one text is asked for.
+        yield f"{name}={value}" if name[:2] == "--" else f"{name}{value}"
     else:
         values = _list(verb, _name(option), value)
         if len(values) > 1 and not option.is_repeated:
@@ -153,13 +156,22 @@ def _list(verb: Verb, key: str, value: object) -> list[str]:
     """
     if value is None:
         return []
-    if isinstance(value, str) and value.startswith("["):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            return [str(value)]
+    if isinstance(value, str):
+        return _texts_in(value)
     items = value if isinstance(value, list) else [value]
     for item in items:
         if not isinstance(item, (str, int, float)) or isinstance(item, bool):
             raise UsageError(f"usage: {key!r} is text, or a list of texts; not {item!r:.80}")
     return [str(item) for item in items]
+
+
+def _texts_in(text: str) -> list[str]:
+    """Return the texts of a list in JSON, or else the text itself."""
+    if text.startswith("["):
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError):
+            return [text]
+        if all(isinstance(each, str) for each in found):
+            return list(found)
+    return [text]

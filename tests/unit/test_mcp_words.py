@@ -92,6 +92,8 @@ def test_words() -> None:
 def test_what_models_and_clients_write_in_place_of_it() -> None:
     assert given("reset", hard=None, soft=False, arguments="HEAD") == ["reset", "--json", "HEAD"]
     assert given("commit", message="[fix] x") == ["commit", "--json", "--message=[fix] x"]
+    assert given("commit", message="[1]") == ["commit", "--json", "--message=[1]"]
+    assert given("checkout", B='["new"]') == ["checkout", "--json", '-B["new"]']
     assert given("restore", paths='["a", "b c"]') == ["restore", "--json", "--", "a", "b c"]
     assert given("branch", contains=True) == ["branch", "--json", "--contains="]
     assert given("status", ignored="") == ["status", "--json", "--ignored="]
