@@ -36,6 +36,10 @@ class Damaged(HeliosError):
         self.oid = oid
 
 
+class Unfit(Damaged):
+    """An object that git has, and that cannot exist here."""
+
+
 def check_complete(
     git: Git,
     refs: list[GitRef],

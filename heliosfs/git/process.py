@@ -45,6 +45,9 @@ def environment() -> dict[str, str]:
 class Git:
     """A git repository."""
 
+    fds: tuple[int, ...] = ()
+    """Descriptors that the processes of git hold open."""
+
     def __init__(self, git_dir: str) -> None:
         self.git_dir = git_dir
         """Absolute path: `.git`, or a bare repository."""
@@ -109,6 +112,7 @@ class Git:
                 capture_output=True,
                 timeout=seconds,
                 env=environment(),
+                pass_fds=self.fds,
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
@@ -144,6 +148,7 @@ class Git:
             stdout=stdout,
             stderr=stderr,
             env=environment(),
+            pass_fds=self.fds,
         )
 
     def is_shallow(self) -> bool:
@@ -154,7 +159,12 @@ class Git:
         """Return the full name of the branch that HEAD names; None if it is detached."""
         command = _command(self.git_dir, "symbolic-ref", "--quiet", "HEAD")
         done = subprocess.run(
-            command, capture_output=True, timeout=PROBE_SECONDS, env=environment(), check=False
+            command,
+            capture_output=True,
+            timeout=PROBE_SECONDS,
+            env=environment(),
+            pass_fds=self.fds,
+            check=False,
         )
         return os.fsdecode(done.stdout.removesuffix(b"\n")) or None
 

@@ -91,24 +91,10 @@ class PushedRefs:
 
     def set_tag(self, name: str, oid: CommitId, git_id: bytes) -> None:
         """Create or move a tag, with its annotation if `git_id` is that of a tag object."""
-        data = self._ids.tag(git_id)
-        note = None
-        if data is not None:
-            said = raw.tag_text(data)
-            note = Annotation(said.tagger, said.message)
-            target = raw.parse_tag(data).target
-            short = name.encode("utf-8", "surrogateescape")
-            if said.tagger is None or data != raw.encode_tag(
-                target, short, said.tagger, said.message
-            ):
-                # Its bytes would not come back, so git's own object stands for it.
-                note = None
+        note = tag_note(self._ids, name, git_id)
         before = self._repository.refs.tags.get(name)
         create_tag(self._repository, name, oid, force=True, note=note)
-        is_kept = data is not None and note is None
-        self._ids.origins.note_ref(
-            PUSHED_ORIGIN, TAGS + name, RememberedRef(git_id, name, b"") if is_kept else None
-        )
+        keep_tag(self._ids, name, git_id, note)
         self._told.append(f"tag {name} moved{_was(before)}" if before else f"new tag {name}")
 
     def delete_branch(self, name: str) -> None:
@@ -164,6 +150,26 @@ class PushedRefs:
     def _drop(self, oid: CommitId | None) -> None:
         if oid is not None:
             self._repository.dropped.add(oid, self._repository.clock.now_ns())
+
+
+def tag_note(ids: IdMap, name: str, git_id: bytes) -> Annotation | None:
+    """Return the annotation of a tag of git's if its bytes come back from that, or else None."""
+    data = ids.tag(git_id)
+    if data is None:
+        return None
+    said, target = raw.tag_text(data), raw.parse_tag(data).target
+    short = name.encode("utf-8", "surrogateescape")
+    if said.tagger is None or data != raw.encode_tag(target, short, said.tagger, said.message):
+        return None
+    return Annotation(said.tagger, said.message)
+
+
+def keep_tag(ids: IdMap, name: str, git_id: bytes, note: Annotation | None) -> None:
+    """Let git's own object stand for a tag whose bytes would not come back from an annotation."""
+    is_kept = note is None and ids.tag(git_id) is not None
+    ids.origins.note_ref(
+        PUSHED_ORIGIN, TAGS + name, RememberedRef(git_id, name, b"") if is_kept else None
+    )
 
 
 def _was(oid: CommitId) -> str:

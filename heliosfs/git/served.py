@@ -141,6 +141,17 @@ class Served:
             elif not (yield from self._asked.other_tag(git_id)):
                 raise NotFound(f"git object {git_id.hex()} is not there any more: try again")
 
+    def send_ref(self, oid: CommitId, tag: str = "") -> Steps[bytes]:
+        """Send what a commit reaches, or a tag of it; return its id in git.
+
+        Raise StoreError, or another HeliosError if git cannot have it.
+        """
+        # What has an id was looked at when it got it.
+        conversion = self._sent if self.known_id(oid) is None else self._asked
+        if tag:
+            return (yield from conversion.tag(tag, oid, self._names))
+        return (yield from conversion.commit(oid))
+
     def _take(self, found: ServedRefs, ref: str, oid: CommitId, *, only_known: bool) -> Steps[None]:
         git_id = self.known_id(oid)
         if git_id is None and only_known:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from heliosfs.errors import MissingObject
-from heliosfs.git.health import Damaged
+from heliosfs.git.health import Damaged, Unfit
 from heliosfs.git.ids import ConvertedObject, IdMap
 from heliosfs.git.prepare import CommitRow, Plain
 from heliosfs.git.trees import TreeReader
@@ -93,7 +93,7 @@ class Translator:
                 self._ids.note_tag(git_id, data)
             else:
                 oid = git_id.hex()
-                raise Damaged(
+                raise Unfit(
                     f"git commit {oid} cannot be imported: {path.decode(errors='replace')}", oid
                 )
 

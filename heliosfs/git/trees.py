@@ -9,7 +9,7 @@ from itertools import compress
 from operator import ge, itemgetter, ne
 from typing import Any, NamedTuple
 
-from heliosfs.git.health import Damaged
+from heliosfs.git.health import Unfit
 from heliosfs.git.ids import ConvertedObject, IdMap
 from heliosfs.git.modes import (
     CONSTANT_MTIME_NS,
@@ -328,6 +328,6 @@ def _columns(
     return tuple(columns) if columns else ([], [], [], [], [])
 
 
-def _malformed(git_id: bytes, problem: str) -> Damaged:
+def _malformed(git_id: bytes, problem: str) -> Unfit:
     oid = git_id.hex()
-    return Damaged(f"git tree {oid} cannot be imported: {problem}", oid)
+    return Unfit(f"git tree {oid} cannot be imported: {problem}", oid)

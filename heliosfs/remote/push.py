@@ -119,10 +119,10 @@ def _push_once(
     url, seen = repository.remotes.url(remote), repository.remotes.tracked(remote, kind, name)
     is_forced = False
     if seen is not None and seen.commit != head:
-        is_forced = not (yield from _descends(repository, kind, head, seen.commit))
+        is_forced = not (yield from descends(repository, kind, head, seen.commit))
     if is_forced:
         if not with_lease:
-            raise NotFastForward(_refused(remote, name))
+            raise NotFastForward(refused_text(remote, name))
         yield from bring_before_loss(repository, bucket, remote, (kind, name), head)
     sending = _Sending(repository, bucket, remote, head, seen)
     with told_as_local():
@@ -205,7 +205,7 @@ def delete(
     return PushResult(seen.commit, is_forced=False)
 
 
-def _descends(repository: Repository, kind: str, head: CommitId, before: CommitId) -> Steps[bool]:
+def descends(repository: Repository, kind: str, head: CommitId, before: CommitId) -> Steps[bool]:
     """Return True if a ref may move between two commits without losing any."""
     history = repository.history
     if kind != HEADS or before not in history:
@@ -214,7 +214,7 @@ def _descends(repository: Repository, kind: str, head: CommitId, before: CommitI
         return (yield from reaches(history, [head], before))
 
 
-def _refused(remote: str, name: str) -> str:
+def refused_text(remote: str, name: str) -> str:
     return (
         f"{remote}/{name} has commits that are not in what is pushed: 'helios pull {remote} "
         f"{name}' merges them; --force-with-lease drops them from the remote"

@@ -74,6 +74,8 @@ PUSHING = b"remote-push/"
 """Name of a remote: present while a push to it is under way, or was cut short."""
 REMOTE_LAZY = b"remote-lazy/"
 """Name of a remote: present if fetches from it leave contents there."""
+REMOTE_GIT = b"remote-git/"
+"""Name of a remote: present if it is a git server."""
 REMOTE_STAGE = b"remote-gc/"
 """Name of a remote: the stage of its garbage collections, as last seen."""
 

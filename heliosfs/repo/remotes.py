@@ -217,6 +217,14 @@ class RemoteNotes:
         """Note that it is known where the contents lie that a remote has."""
         self._store.put(keys.of_name(keys.REMOTE_LAZY, remote), b"")
 
+    def is_git(self, remote: str) -> bool:
+        """Return True if a remote is a git server."""
+        return self._has(keys.REMOTE_GIT, remote)
+
+    def note_git(self, remote: str, *, is_git: bool) -> None:
+        """Note whether a remote is a git server; what is there may change later."""
+        self._note(keys.REMOTE_GIT, remote, is_present=is_git)
+
     def is_pushing(self, remote: str) -> bool:
         """Return True if a push to a remote was cut short."""
         return self._has(keys.PUSHING, remote)
@@ -241,6 +249,7 @@ class RemoteNotes:
         """Forget all notes on a remote."""
         self.note_pushed(remote, 0)
         self.leave_contents(remote, is_lazy=False)
+        self.note_git(remote, is_git=False)
 
     def _has(self, prefix: bytes, remote: str) -> bool:
         return self._store.get(keys.of_name(prefix, remote)) is not None

@@ -340,6 +340,9 @@ class Store(Objects, StateMap, Protocol):
     """Contents that a remote has and the store has not: `read` raises PromisedObject for them, and
     `contains` is False."""
 
+    def directory_beside(self, name: str) -> int:
+        """Return a descriptor, to be closed, of a directory for what may be lost.  StoreError."""
+
     def bulk(self) -> Bulk:
         """Begin a bulk.  Raise Busy while another one, or a garbage collection, is under way."""
 

@@ -33,7 +33,7 @@ from heliosfs.store.layout import Lock, release_lock
 from heliosfs.store.opening import open_parts
 from heliosfs.store.pending import ColdObject, Pending, PendingObjects, bytes_of
 from heliosfs.store.settling import Settling
-from heliosfs.store.sidefile import BesideFile
+from heliosfs.store.sidefile import BesideFile, directory_beside
 from heliosfs.store.witness import Witness
 
 _COMMIT = Kind.COMMIT
@@ -81,6 +81,7 @@ class LocalStore:
         self.scan, self.abandon = state.scan, state.abandon
         self.file_beside = partial(BesideFile, directory)
         """Return the file of a name in the store's directory, of a layer above.  Until `close`."""
+        self.directory_beside = partial(directory_beside, directory)
         self.copying = partial(Copying, self._l2)
         """Return the objects and the state of L2, to copy them into another store."""
         self._settling = Settling(

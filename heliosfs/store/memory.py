@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import struct
+import tempfile
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
@@ -100,6 +103,14 @@ class MemoryStore(MemoryState):
         self._exclusive = Exclusive()
         self._spared: set[Oid] = set()
         """Ids that were added since the last collection began."""
+        self._beside = ""
+
+    def directory_beside(self, name: str) -> int:
+        if not self._beside:
+            self._beside = tempfile.mkdtemp(prefix="heliosfs-")
+            weakref.finalize(self, shutil.rmtree, self._beside, ignore_errors=True)
+        os.makedirs(os.path.join(self._beside, name), exist_ok=True)
+        return os.open(os.path.join(self._beside, name), os.O_RDONLY | os.O_DIRECTORY)
 
     def read(self, oid: Oid, kind: Kind) -> bytes:
         found = self.objects.get(oid)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Protocol
 
 from heliosfs.store.directory import Directory, store_error
+
+_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class SideFile(Protocol):
@@ -58,6 +60,20 @@ class BesideFile:
             directory.sync_names()
         except OSError as error:
             raise store_error(f"cannot write {self._name}", error) from error
+
+
+def directory_beside(directory: Directory, name: str) -> int:
+    """Return a descriptor of a directory in that of a store, made if there is none.  StoreError.
+
+    The caller closes it.  Its name is one that the store leaves alone, and nothing relies on what
+    is in it.
+    """
+    try:
+        with suppress(FileExistsError):
+            os.mkdir(name, 0o700, dir_fd=directory.fd)
+        return os.open(name, _FLAGS, dir_fd=directory.fd)
+    except OSError as error:
+        raise store_error(f"cannot open {name}", error) from error
 
 
 class StoredFile:

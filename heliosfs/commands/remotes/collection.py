@@ -30,6 +30,8 @@ def collect_remote(request: Request, options: Options, words: list[str]) -> Step
     remotes = request.repository.remotes
     name = words[0] if words else remotes.default()
     url, grace_seconds = remotes.url(name), _grace_seconds(options)
+    if remotes.notes.is_git(name):
+        raise options.misuse(f"{name} is a git server, which collects its garbage itself")
     bucket = yield from read_far(partial(open_bucket, url))
     is_dry = "dry-run" in options
     try:

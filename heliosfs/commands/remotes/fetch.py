@@ -12,6 +12,7 @@ from heliosfs.commands.render import json_reply, short
 from heliosfs.commands.table import find_verb
 from heliosfs.commands.verb import Request, answer, exit_code_of
 from heliosfs.errors import NotFound
+from heliosfs.gitserver.fetch import fetch as fetch_from_git
 from heliosfs.remote.buckets.opening import open_bucket
 from heliosfs.remote.fetch import FetchResult, MovedRef, check_undamaged
 from heliosfs.remote.fetch import fetch as fetch_refs
@@ -67,10 +68,13 @@ def pull(request: Request, options: Options) -> Steps[str]:
 def _fetched(
     request: Request, remote: str, branches: list[str], *, prunes: bool
 ) -> Steps[FetchResult]:
-    url = request.repository.remotes.url(remote)
+    repository = request.repository
+    url = repository.remotes.url(remote)
+    if repository.remotes.notes.is_git(remote):
+        return (yield from fetch_from_git(repository, remote, branches, prunes=prunes))
     bucket = yield from read_far(partial(open_bucket, url))
-    check_same(request.repository.remotes, remote, url)
-    return (yield from fetch_refs(request.repository, bucket, remote, branches, prunes=prunes))
+    check_same(repository.remotes, remote, url)
+    return (yield from fetch_refs(repository, bucket, remote, branches, prunes=prunes))
 
 
 def _document(request: Request, remote: str, result: FetchResult) -> dict[str, object]:

@@ -6,6 +6,7 @@ from functools import partial
 
 from heliosfs.commands.instead import FORCE
 from heliosfs.commands.options import Options
+from heliosfs.commands.remotes.git_push import push_refs
 from heliosfs.commands.remotes.outcomes import (
     PushedRef,
     RefOutcome,
@@ -13,6 +14,7 @@ from heliosfs.commands.remotes.outcomes import (
     exit_code,
     text_of,
 )
+from heliosfs.commands.remotes.place import BucketPlace, GitPlace, Place
 from heliosfs.commands.remotes.remote import named_remote
 from heliosfs.commands.remotes.work import clear_work, push_work
 from heliosfs.commands.render import json_reply
@@ -45,9 +47,26 @@ def push(request: Request, options: Options) -> Steps[str]:
     if "work" in options:
         return (yield from push_work(request, options))
     remote, chosen = _chosen(request, options)
-    refs = _with_experiments(request, chosen)
     url = request.repository.remotes.url(remote)
-    bucket = yield from read_far(partial(open_bucket, url))
+    if request.repository.remotes.notes.is_git(remote):
+        outcomes = yield from push_refs(request, options, remote, chosen)
+        place: Place = GitPlace(request.repository, remote)
+    else:
+        bucket = yield from read_far(partial(open_bucket, url))
+        outcomes = yield from _push_to_bucket(request, options, remote, bucket, chosen)
+        place = BucketPlace(request.repository, remote, bucket)
+    pushed = [ref.name for ref, result, _ in outcomes if result and ref.commit]
+    outcomes += yield from clear_work(request.repository, place, remote, pushed)
+    code = exit_code(outcomes)
+    if "json" in options:
+        return answer(json_reply(document_of(remote, url, outcomes)), code)
+    return answer("" if "quiet" in options else text_of(url, outcomes), code)
+
+
+def _push_to_bucket(
+    request: Request, options: Options, remote: str, bucket: Bucket, chosen: list[PushedRef]
+) -> Steps[list[RefOutcome]]:
+    url, refs = request.repository.remotes.url(remote), _with_experiments(request, chosen)
     outcomes: list[RefOutcome] = []
     for ref in refs:
         if any(each.ref is ref for each in outcomes):
@@ -68,12 +87,7 @@ def push(request: Request, options: Options) -> Steps[str]:
             # It may be none that this version knows.
             yield from read_far(partial(check_written_format, bucket))
             raise
-    pushed = [ref.name for ref, result, _ in outcomes if result and ref.commit]
-    outcomes += yield from clear_work(request.repository, bucket, remote, pushed)
-    code = exit_code(outcomes)
-    if "json" in options:
-        return answer(json_reply(document_of(remote, url, outcomes)), code)
-    return answer("" if "quiet" in options else text_of(url, outcomes), code)
+    return outcomes
 
 
 def _push_one(

@@ -9,12 +9,16 @@ from heliosfs.commands.remotes.collection import collect_remote
 from heliosfs.commands.render import json_reply
 from heliosfs.commands.verb import Request
 from heliosfs.errors import UsageError
+from heliosfs.gitserver.addresses import is_git_url
+from heliosfs.gitserver.listing import ask_listing
+from heliosfs.gitserver.mirror import remove_mirror
 from heliosfs.remote.buckets.opening import open_bucket
 from heliosfs.remote.buckets.probe import probe
 from heliosfs.remote.contents import release
 from heliosfs.remote.layout import settle_format
 from heliosfs.repo.remotes import DEFAULT_REMOTE
-from heliosfs.steps import ALONE, Steps, send_far
+from heliosfs.repo.repository import Repository
+from heliosfs.steps import ALONE, Steps, on_thread, send_far
 
 _INSTEAD = {
     "prune": "'helios fetch --prune REMOTE' forgets branches, 'helios remote gc' deletes objects",
@@ -56,14 +60,25 @@ def _add(request: Request, options: Options, words: list[str]) -> Steps[str]:
     repository = request.repository
     # Refused before anything is asked or written elsewhere.
     repository.remotes.check_new(name, url)
-    yield from send_far(partial(_prepare, url))
+    is_git = yield from _prepare(url)
     yield ALONE
     with repository.transaction:
         repository.remotes.add(name, url)
+        repository.remotes.notes.note_git(name, is_git=is_git)
     return json_reply({"name": name, "url": url}) if "json" in options else ""
 
 
-def _prepare(url: str) -> None:
+def _prepare(url: str) -> Steps[bool]:
+    """Ask the storage, or the git server, whether it can be used; return True for the latter."""
+    is_git = yield from on_thread(partial(is_git_url, url))
+    if is_git:
+        yield from ask_listing(url)
+    else:
+        yield from send_far(partial(_prepare_bucket, url))
+    return is_git
+
+
+def _prepare_bucket(url: str) -> None:
     bucket = open_bucket(url, make=True)
     probe(bucket)
     settle_format(bucket)
@@ -74,8 +89,9 @@ def _remove(request: Request, options: Options, words: list[str]) -> Steps[str]:
     if len(words) != 1:
         raise options.misuse("give the name of the remote")
     repository = request.repository
-    repository.remotes.url(words[0])
+    url = repository.remotes.url(words[0])
     yield from release(repository, words[0])
+    yield from _drop_mirror(repository, words[0], url)
     yield ALONE
     with repository.transaction:
         repository.remotes.remove(words[0], repository.clock.now_ns())
@@ -91,15 +107,23 @@ def _set_url(request: Request, options: Options, words: list[str]) -> Steps[str]
         raise options.misuse("give a name and a URL")
     name, url = words
     repository = request.repository
-    repository.remotes.url(name)
+    before = repository.remotes.url(name)
     repository.remotes.check_url(url)
     yield from release(repository, name)
-    yield from send_far(partial(_prepare, url))
+    is_git = yield from _prepare(url)
+    yield from _drop_mirror(repository, name, before)
     yield ALONE
     with repository.transaction:
         repository.remotes.remove(name, repository.clock.now_ns())
         repository.remotes.add(name, url)
+        repository.remotes.notes.note_git(name, is_git=is_git)
     return json_reply({"name": name, "url": url}) if "json" in options else ""
+
+
+def _drop_mirror(repository: Repository, name: str, url: str) -> Steps[None]:
+    """Remove the mirror of a git server, which is a cache."""
+    if repository.remotes.notes.is_git(name):
+        yield from on_thread(partial(remove_mirror, repository.store, url))
 
 
 def _url(request: Request, options: Options, words: list[str]) -> str:

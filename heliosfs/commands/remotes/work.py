@@ -7,7 +7,6 @@ before, whatever it has, and one that finds nothing uncommitted deletes it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 
 from heliosfs.commands.options import Options
 from heliosfs.commands.remotes.outcomes import (
@@ -17,21 +16,20 @@ from heliosfs.commands.remotes.outcomes import (
     exit_code,
     text_of,
 )
+from heliosfs.commands.remotes.place import Place, open_place
 from heliosfs.commands.remotes.remote import named_remote
 from heliosfs.commands.render import json_reply
 from heliosfs.commands.verb import Request, answer
 from heliosfs.errors import Stale
 from heliosfs.objects.commit import Commit
-from heliosfs.remote.bucket import Bucket
-from heliosfs.remote.buckets.opening import open_bucket
-from heliosfs.remote.push import PushResult, delete, push
+from heliosfs.remote.push import PushResult
 from heliosfs.remote.refplace import DeletedThere, NotFastForward
 from heliosfs.repo import keys
 from heliosfs.repo.machine import machine_name, work_branch
 from heliosfs.repo.remotes import HEADS, check_same
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.work_commit import WORK_KEY, is_same_work, work_of
-from heliosfs.steps import TURN, Steps, read_far
+from heliosfs.steps import TURN, Steps
 from heliosfs.workspace.flush import file_slices
 
 _SHOWN = "uncommitted work"
@@ -59,13 +57,13 @@ def push_work(request: Request, options: Options) -> Steps[str]:
         if work is not None:
             works.append((name, work))
         yield TURN
-    bucket = yield from read_far(partial(open_bucket, url))
+    place = yield from open_place(repository, remote)
     outcomes = []
     for name, work in works:
         check_same(repository.remotes, remote, url)
         there = work_branch(machine, name)
         try:
-            outcomes.append((yield from _push_work(repository, bucket, remote, there, work)))
+            outcomes.append((yield from _push_work(repository, place, remote, there, work)))
         except Stale as error:
             if len(names) == 1:
                 raise
@@ -73,7 +71,7 @@ def push_work(request: Request, options: Options) -> Steps[str]:
             outcomes.append(RefOutcome(ref, None, str(error)))
     if "all" in options:
         names += _gone(repository, remote, machine)
-    outcomes += yield from clear_work(repository, bucket, remote, names)
+    outcomes += yield from clear_work(repository, place, remote, names)
     code = exit_code(outcomes)
     if "json" in options:
         return answer(json_reply(document_of(remote, url, outcomes)), code)
@@ -93,7 +91,7 @@ def _gone(repository: Repository, remote: str, machine: str) -> list[str]:
 
 
 def _push_work(
-    repository: Repository, bucket: Bucket, remote: str, there: str, work: Commit
+    repository: Repository, place: Place, remote: str, there: str, work: Commit
 ) -> Steps[RefOutcome]:
     """Let the branch of this machine name a commit, if it has nothing of another one.  Stale."""
     seen = repository.remotes.tracked(remote, HEADS, there)
@@ -110,21 +108,20 @@ def _push_work(
             return RefOutcome(ref, PushResult(seen.commit, is_forced=False), "")
     with repository.transaction:
         head = repository.history.write(work)
-    steps = partial(push, repository, bucket, remote, HEADS, there, head, with_lease=True)
     try:
-        result = yield from steps()
+        result = yield from place.push(there, head)
     except DeletedThere:
         # Another machine has taken it over, and this one has gone on.
         with repository.transaction:
             repository.remotes.track(remote, HEADS, there, None, repository.clock.now_ns())
-        result = yield from steps()
+        result = yield from place.push(there, head)
     # It replaces what this machine has pushed: nobody loses anything by it.
     result = result._replace(is_forced=False)
     return RefOutcome(PushedRef(HEADS, _SHOWN, there, head), result, "")
 
 
 def clear_work(
-    repository: Repository, bucket: Bucket, remote: str, names: Iterable[str]
+    repository: Repository, place: Place, remote: str, names: Iterable[str]
 ) -> Steps[list[RefOutcome]]:
     """Delete what this machine has pushed of branches, where these have no changes any more."""
     outcomes: list[RefOutcome] = []
@@ -143,7 +140,7 @@ def clear_work(
             continue
         ref = PushedRef(HEADS, there, there, None)
         try:
-            result = yield from delete(repository, bucket, remote, there)
+            result = yield from place.delete(there)
             outcomes.append(RefOutcome(ref, result, ""))
         except NotFastForward as error:
             outcomes.append(RefOutcome(ref, None, str(error)))

@@ -13,8 +13,6 @@ from heliosfs.remote.buckets.kept import kept_client
 from heliosfs.remote.buckets.shared_directory import DirectoryBucket
 from heliosfs.repo.backup_directory import check_outside, plain_path
 
-_OF_GIT = re.compile(r"(https?|ssh|git)://|[\w.-]+@[\w.-]+:|.*\.git/?$")
-"""URLs that git has, and no storage here."""
 _ALIKE = (
     (re.compile(r"s3[an]://|https?://([\w.-]+\.)?s3[\w.-]*\.amazonaws\.com"), "s3://BUCKET/PREFIX"),
     (
@@ -60,18 +58,23 @@ def open_bucket(url: str, *, make: bool = False, is_hasty: bool = False) -> Buck
 def _instead(url: str) -> str:
     """Say what to write instead of a URL that names no storage."""
     if url.startswith("/"):
-        return f"a directory is written 'file://{url}'"
-    for pattern, form in _ALIKE:
-        if pattern.match(url):
-            return f"write {form}"
-    if _OF_GIT.match(url):
-        return (
-            "a repository of git is cloned with git, and then 'helios import --from-git DIR' and "
-            "'helios export --to-git DIR' exchange with it"
-        )
+        return f"a directory is written 'file://{url}', and no repository of git is there"
+    form = storage_like(url)
+    if form:
+        return f"write {form}"
     return (
-        "write s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or file:///DIRECTORY"
+        "write s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or file:///DIRECTORY, "
+        "or for a git server https://HOST/PATH, ssh://HOST/PATH or USER@HOST:PATH"
     )
+
+
+def storage_like(url: str) -> str:
+    """Return what to write instead of another URL of a storage; empty if it is of none.
+
+    >>> storage_like("https://team.s3.eu-west-1.amazonaws.com/x")
+    's3://BUCKET/PREFIX'
+    """
+    return next((form for pattern, form in _ALIKE if pattern.match(url)), "")
 
 
 def _split(url: str) -> SplitResult:
