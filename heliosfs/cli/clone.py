@@ -50,8 +50,8 @@ def clone_parser() -> LocalVerbParser:
         description="Make a workspace of what a remote has, in DIR, a new or empty directory.\n\n"
         "All branches of the remote become origin/NAME, with their history; one of them becomes\n"
         "a branch here, and DIR is mounted. Contents of files stay at the remote until they are\n"
-        "read, also those of later fetches; 'helios fetch --contents' brings them. If it ends\n"
-        "early, nothing is left.",
+        "read, also those of later fetches; 'helios fetch --contents' brings them; those of a git\n"
+        "server all come at once. If it ends early, nothing is left.",
     )
     parser.add_argument("url", metavar="URL", help="as of 'helios remote add'")
     parser.add_argument(
@@ -72,7 +72,9 @@ def clone_parser() -> LocalVerbParser:
 
 def clone(argv: Sequence[str]) -> int:
     """Run `helios clone` and return the exit code.  Raise HeliosError."""
+    from heliosfs.cli.clone_git import branch_there, git_url
     from heliosfs.cli.newplace import prepared
+    from heliosfs.gitserver.addresses import default_directory
     from heliosfs.remote.buckets.opening import open_bucket
     from heliosfs.repo.backup_directory import check_outside, plain_path
     from heliosfs.steps import call_apart
@@ -82,15 +84,21 @@ def clone(argv: Sequence[str]) -> int:
         if advice is not None:
             raise UsageError(f"unknown option {word[:80]!r}: {advice}; see 'helios clone --help'")
     asked = clone_parser().parse_args(argv)
-    name = asked.directory or posixpath.basename(asked.url.rstrip("/"))
+    of_git = git_url(asked.url)
+    url = of_git or asked.url
+    shown = default_directory(url) if of_git else posixpath.basename(url.rstrip("/"))
+    name = asked.directory or shown
     if not name:
         raise UsageError("name the directory, as in 'clone URL DIR'")
     directory = plain_path(os.path.abspath(name))
-    bucket = open_bucket(asked.url)
+    bucket = open_bucket(url) if of_git is None else None
     with ThreadPoolExecutor(1) as pool:
         # Beside the requests, for which this thread only waits.
         loading = pool.submit(_load_modules)
-        branch = call_apart(partial(_chosen, bucket, asked.url, asked.branch))
+        if bucket is None:
+            branch = branch_there(url, asked.branch)
+        else:
+            branch = call_apart(partial(_chosen, bucket, url, asked.branch))
     loading.result()
     check_outside(directory, "")
     with ExitStack() as stack:
@@ -101,10 +109,10 @@ def clone(argv: Sequence[str]) -> int:
         line = ProgressLine()
         stack.callback(line.end)
         with prepared(directory):
-            done = _fill(directory, bucket, asked.url, branch, line, is_lazy=not asked.full)
+            done = _fill(directory, bucket, url, branch, line, is_lazy=not asked.full)
         line.end()
         if not asked.quiet:
-            print(_told(done, asked.url), flush=True)
+            print(_told(done, url), flush=True)
         for each in done.damaged:
             print(f"helios: origin/{each.name} is damaged there: {each.text}", file=sys.stderr)
         code = 1 if done.damaged else 0
@@ -197,13 +205,20 @@ def _chosen(bucket: Bucket, url: str, asked: str | None) -> str:
 
 
 def _fill(
-    directory: str, bucket: Bucket, url: str, branch: str, line: ProgressLine, *, is_lazy: bool
+    directory: str,
+    bucket: Bucket | None,
+    url: str,
+    branch: str,
+    line: ProgressLine,
+    *,
+    is_lazy: bool,
 ) -> FetchResult:
-    """Make the store, under another name until it is whole."""
+    """Make the store, under another name until it is whole.  Without a bucket it is git's."""
     from heliosfs.cli.identity import identity
     from heliosfs.cli.newplace import new_store
     from heliosfs.clock import SystemClock
     from heliosfs.commands.table import run
+    from heliosfs.gitserver.fetch import fetch as fetch_from_git
     from heliosfs.remote.fetch import check_undamaged, fetch
     from heliosfs.remote.hydration import Hydration
     from heliosfs.remote.prefetch import bring_rules
@@ -218,8 +233,13 @@ def _fill(
             repository = Repository.open(store, SystemClock(), identity(directory), branch)
             with repository.transaction:
                 repository.remotes.add(DEFAULT_REMOTE, url)
-                repository.remotes.notes.leave_contents(DEFAULT_REMOTE, is_lazy=is_lazy)
-            steps = fetch(repository, bucket, DEFAULT_REMOTE)
+                notes = repository.remotes.notes
+                notes.note_git(DEFAULT_REMOTE, is_git=bucket is None)
+                notes.leave_contents(DEFAULT_REMOTE, is_lazy=is_lazy and bucket is not None)
+            if bucket is None:
+                steps = fetch_from_git(repository, DEFAULT_REMOTE)
+            else:
+                steps = fetch(repository, bucket, DEFAULT_REMOTE)
             done = run_to_end(steps, store, line.tell)
             check_undamaged(done, DEFAULT_REMOTE, branch)
             # Nothing was here that its files could be older than, so they have the times that they

@@ -21,8 +21,10 @@ PROTOCOLS = ("file", "git", "http", "https", "ssh")
 _OF_SERVERS = ("git", "http", "https", "ssh")
 _STORAGES = ("az", "azure", "file", "gcs", "gs", "memory", "s3")
 """Words before a colon that mean a storage, if it was meant for a URL."""
-_SCP = re.compile(r"(?:(?P<user>[\w.+-]+)@)?(?P<host>\w[\w.-]*|\[[0-9A-Fa-f:.]+\]):(?P<path>.+)")
-"""The form `user@host:path` of ssh."""
+_SCP = re.compile(
+    r"(?:(?P<user>[\w.+-]+)@)?(?P<host>\w[\w.-]*|\[[0-9A-Fa-f:.]+\]):(?P<path>[^:].*)"
+)
+"""The form `user@host:path` of ssh; `name::rest` would name a program."""
 _HOST = re.compile(r"\w[\w.-]*|[0-9A-Fa-f:.]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -42,7 +44,7 @@ def is_git_url(url: str) -> bool:
         return False
     found = _SCP.fullmatch(url)
     is_named = found is not None and (found["user"] or found["host"] not in _STORAGES)
-    return bool(is_named and "::" not in url)
+    return bool(is_named)
 
 
 def is_repository(path: str) -> bool:

@@ -62,7 +62,7 @@ def bring(mirror: Mirror, url: str, remote: str, names: Sequence[RefName] = ()) 
     wanted = list(names or listing.refs)
     if len(wanted) == 1 or len(wanted) > _SINGLY_MAX:
         raise DamagedRemote(f"nothing could be fetched from {remote}: {outcome.reason}")
-    return (yield from _bring_singly(mirror, url, listing, wanted))
+    return (yield from _bring_singly(mirror, url, remote, listing, wanted))
 
 
 def make_mirror(mirror: Mirror, url: str, remote: str) -> Steps[None]:
@@ -72,7 +72,7 @@ def make_mirror(mirror: Mirror, url: str, remote: str) -> Steps[None]:
 
 
 def _bring_singly(
-    mirror: Mirror, url: str, listing: Listing, wanted: Iterable[RefName]
+    mirror: Mirror, url: str, remote: str, listing: Listing, wanted: Iterable[RefName]
 ) -> Steps[Brought]:
     left = {}
     for name in wanted:
@@ -80,6 +80,10 @@ def _bring_singly(
         if not left[name]:
             outcome = yield from mirror.transfer(_fetch(url, [refspec(*name)])).run()
             left[name] = outcome.reason if outcome.code else ""
+    reasons = {reason for reason in left.values() if reason}
+    if all(left.values()) and len(reasons) == 1:
+        # It is not about any of them.
+        raise DamagedRemote(f"nothing could be fetched from {remote}: {reasons.pop()}")
     refs = yield from on_thread(mirror.refs)
     here = {each: refs[each] for each in listing.refs if each in refs and not left.get(each)}
     return Brought(here, {name: reason for name, reason in left.items() if reason})

@@ -6,7 +6,10 @@ when something in it is missing or damaged.
 
 The directory of a store is mostly beneath a mount, where no path leads.  So git is given the path
 of a descriptor, which its processes inherit together with that of the lock: as long as any of them
-lives, also after the death of the process that began them, nobody else uses the mirror.
+lives, also after the death of the process that began them, nobody else uses the mirror.  Git itself
+resolves that path where it looks for working trees, and does not mind if the last name of it is
+missing: so the mirror lies in the store's directory itself, whose name is also that of a directory
+in the mount.
 """
 
 from __future__ import annotations
@@ -27,8 +30,8 @@ from heliosfs.gitserver.transfer import Transfer
 from heliosfs.repo.remotes import HEADS, TAGS
 from heliosfs.store.base import Store
 
-_HOME = "git-mirrors"
-"""Directory of all mirrors in that of the store."""
+_NAME = "git-mirror-"
+"""Beginning of the names of mirrors in the directory of the store."""
 _SEEN = "refs/seen/"
 _LOCK = "lock"
 _UNCLEAN = b"in use\n"
@@ -36,6 +39,7 @@ _UNCLEAN = b"in use\n"
 _WAIT_SECONDS = 10.0
 _POLL_SECONDS = 0.02
 _PACKS_MAX = 20
+_NAME_DIGITS = 32
 _REPACK_SECONDS = 600
 _HEAD = b"ref: refs/heads/none\n"
 _CONFIGS = {
@@ -43,7 +47,6 @@ _CONFIGS = {
     "sha256": b"[core]\n\trepositoryformatversion = 1\n\tbare = true\n"
     b"[extensions]\n\tobjectformat = sha256\n",
 }
-_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class BrokenMirror(HeliosError):
@@ -77,10 +80,10 @@ class Mirror:
     """
 
     def __init__(self, store: Store, url: str) -> None:
-        """Prepare; nothing is made or locked yet."""
-        self._home = store.directory_beside(_HOME)
-        self._name = _name_of(url)
-        self._fd = self._lock = -1
+        """Prepare; nothing is locked yet."""
+        self._name = _NAME + hashlib.sha256(os.fsencode(url)).hexdigest()[:_NAME_DIGITS]
+        self._fd = store.directory_beside(self._name)
+        self._lock = -1
         self._git: MirrorGit | None = None
         self._is_settled = False
         self.is_new = False
@@ -89,9 +92,6 @@ class Mirror:
     def open(self) -> None:
         """Lock the mirror, and make it empty if it is not a whole one.  Busy, StoreError."""
         try:
-            with suppress(FileExistsError):
-                os.mkdir(self._name, 0o700, dir_fd=self._home)
-            self._fd = os.open(self._name, _FLAGS, dir_fd=self._home)
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             self._lock = os.open(_LOCK, flags, 0o600, dir_fd=self._fd)
             _take_lock(self._lock)
@@ -99,21 +99,23 @@ class Mirror:
             os.pwrite(self._lock, _UNCLEAN, 0)
             if was_unclean:
                 _remove_locks(self._fd)
-            if self._is_made():
-                with suppress(HeliosError):
-                    self._git = MirrorGit(self._fd, self._lock)
+            is_made = self._is_made()
         except OSError as error:
-            raise StoreError(f"cannot use {_HOME} in the store: {error.strerror}") from error
+            raise StoreError(f"cannot use {self._name} in the store: {error.strerror}") from error
+        # Without git, the first command that talks to the server says so.
+        if is_made:
+            with suppress(HeliosError, FileNotFoundError):
+                self._git = MirrorGit(self._fd, self._lock)
 
     def close(self) -> None:
         """Let others use the mirror.  Idempotent."""
         if self._lock >= 0 and self._is_settled:
             with suppress(OSError):
                 os.ftruncate(self._lock, 0)
-        for fd in (self._lock, self._fd, self._home):
+        for fd in (self._lock, self._fd):
             if fd >= 0:
                 os.close(fd)
-        self._lock = self._fd = self._home = -1
+        self._lock = self._fd = -1
 
     @property
     def is_empty(self) -> bool:
@@ -139,13 +141,14 @@ class Mirror:
             # Last: without it, nothing is taken for a whole mirror.
             self._write("config", _CONFIGS[hash_name])
         except OSError as error:
-            raise StoreError(f"cannot make {_HOME} in the store: {error.strerror}") from error
+            raise StoreError(f"cannot make {self._name} in the store: {error.strerror}") from error
         self._git = MirrorGit(self._fd, self._lock)
         self.is_new = True
 
     def remove(self) -> None:
-        """Remove all of it."""
-        shutil.rmtree(f"/proc/self/fd/{self._home}/{self._name}", ignore_errors=True)
+        """Remove all of it, as far as that goes."""
+        # Its path must not be resolved: above it may be a mount.
+        shutil.rmtree(f"/proc/self/fd/{self._fd}/../{self._name}", ignore_errors=True)
 
     def transfer(self, argv: Sequence[str]) -> Transfer:
         """Prepare a command of git in it that talks to a server."""
@@ -240,10 +243,6 @@ def remove_mirror(store: Store, url: str) -> None:
     with suppress(HeliosError), closing(Mirror(store, url)) as mirror:
         mirror.open()
         mirror.remove()
-
-
-def _name_of(url: str) -> str:
-    return hashlib.sha256(url.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def _take_lock(fd: int) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+from heliosfs.commands.table import VERBS
+from heliosfs.commands.verb import Request
 from heliosfs.repo.check import check_store
-from heliosfs.steps import run_to_end
+from heliosfs.steps import Steps, run_to_end
 from tests.git_repository import Clone, fsck, git, refs_of
 from tests.tree_builder import Stage
 
@@ -46,8 +49,21 @@ class User(Stage):
         super().__init__()
         self.run("remote", "add", url)
 
+    def begin(self, verb: str, *argv: str) -> Steps[str]:
+        """The steps of a verb at the root."""
+        return VERBS[verb].begin(Request(self.repository, self.view, ""), list(argv))
+
     def origin(self, name: str = "main") -> str:
         return self.run("rev-parse", f"origin/{name}").strip()
+
+    def mirrors(self) -> list[Path]:
+        """Directories of mirrors."""
+        fd = self.store.directory_beside("other")
+        try:
+            found = Path(f"/proc/self/fd/{fd}/..").resolve().glob("git-mirror-*")
+            return sorted(found)
+        finally:
+            os.close(fd)
 
     def check(self) -> None:
         checked = run_to_end(check_store(self.repository), self.store)

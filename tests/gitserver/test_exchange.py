@@ -107,7 +107,7 @@ def test_ahead_and_behind(server: Server, tmp_path: Path) -> None:
     assert user.run("status", "-sb") == "## main...origin/main [ahead 1, behind 1]\n"
     assert "[origin/main: ahead 1, behind 1] mine\n" in user.run("branch", "-vv")
     assert user.run("log", "--format=%s", "HEAD..origin/main") == "second\n"
-    user.run("gc", "--prune=now")
+    user.run("gc", "--aggressive")
     assert user.run("log", "--format=%s", "HEAD..origin/main") == "second\n"
     user.check()
 
@@ -273,7 +273,9 @@ def test_two_servers_and_another_url(server: Server, tmp_path: Path) -> None:
     assert user.run("branch", "-r") == "  origin/main\n"
     user.run("fetch", "second")
     assert user.run("branch", "-r") == "  origin/main\n  second/main\n"
+    assert len(user.mirrors()) == 1
     user.run("remote", "remove", "second")
+    assert user.mirrors() == []
     assert user.run("remote") == f"origin\t{server.url}\n"
 
 
