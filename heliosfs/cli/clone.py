@@ -74,9 +74,8 @@ def clone(argv: Sequence[str]) -> int:
     """Run `helios clone` and return the exit code.  Raise HeliosError."""
     from heliosfs.cli.clone_git import branch_there, git_url
     from heliosfs.cli.newplace import prepared
-    from heliosfs.gitserver.addresses import default_directory
     from heliosfs.remote.buckets.opening import open_bucket
-    from heliosfs.repo.backup_directory import check_outside, plain_path
+    from heliosfs.repo.backup_directory import check_outside
     from heliosfs.steps import call_apart
 
     for word in argv:
@@ -86,11 +85,7 @@ def clone(argv: Sequence[str]) -> int:
     asked = clone_parser().parse_args(argv)
     of_git = git_url(asked.url)
     url = of_git or asked.url
-    shown = default_directory(url) if of_git else posixpath.basename(url.rstrip("/"))
-    name = asked.directory or shown
-    if not name:
-        raise UsageError("name the directory, as in 'clone URL DIR'")
-    directory = plain_path(os.path.abspath(name))
+    directory = _directory(asked.directory, url, is_git=of_git is not None)
     bucket = open_bucket(url) if of_git is None else None
     with ThreadPoolExecutor(1) as pool:
         # Beside the requests, for which this thread only waits.
@@ -121,6 +116,17 @@ def clone(argv: Sequence[str]) -> int:
     if not asked.quiet:
         print(f"mount it with: helios mount {shlex.quote(directory)}")
     return code
+
+
+def _directory(asked: str | None, url: str, *, is_git: bool) -> str:
+    """Return the absolute path of the directory that is meant.  UsageError."""
+    from heliosfs.gitserver.addresses import default_directory
+    from heliosfs.repo.backup_directory import plain_path
+
+    name = asked or (default_directory(url) if is_git else posixpath.basename(url.rstrip("/")))
+    if not name:
+        raise UsageError("name the directory, as in 'clone URL DIR'")
+    return plain_path(os.path.abspath(name))
 
 
 def _load_modules() -> None:

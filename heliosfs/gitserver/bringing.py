@@ -1,4 +1,4 @@
-"""What a server has, brought into the mirror by `git fetch`: all refs at once, or one by one.
+"""Transfers into the mirror by `git fetch`: of all refs at once, or one by one.
 
 Git brings all that it is asked for or nothing.  So when it fails, the server is asked for its refs,
 and those that can be had are brought without the others.
@@ -11,8 +11,8 @@ from functools import partial
 from typing import NamedTuple
 
 from heliosfs.gitserver.listing import (
-    Listing,
     RefName,
+    ServerRefs,
     ask_listing,
     check_has,
     name_problem,
@@ -35,7 +35,7 @@ _SINGLY_MAX = 200
 """Largest number of refs that are asked for one by one after all together have failed."""
 
 
-class Brought(NamedTuple):
+class BroughtRefs(NamedTuple):
     """The refs of a server, which the mirror has with all that they need."""
 
     refs: dict[RefName, bytes]
@@ -43,7 +43,9 @@ class Brought(NamedTuple):
     """Refs that the server has, and git could not bring, with git's reasons."""
 
 
-def bring(mirror: Mirror, url: str, remote: str, names: Sequence[RefName] = ()) -> Steps[Brought]:
+def bring(
+    mirror: Mirror, url: str, remote: str, names: Sequence[RefName] = ()
+) -> Steps[BroughtRefs]:
     """Bring all branches and tags of a server into the mirror, or some by their names.
 
     Raise Unreachable, DamagedRemote, NotFound if a name is not there, and BrokenMirror if the
@@ -53,7 +55,7 @@ def bring(mirror: Mirror, url: str, remote: str, names: Sequence[RefName] = ()) 
     outcome = yield from mirror.transfer(_fetch(url, specs)).run()
     if not outcome.code:
         refs = yield from on_thread(mirror.refs)
-        return Brought({each: refs[each] for each in names or refs if each in refs}, {})
+        return BroughtRefs({each: refs[each] for each in names or refs if each in refs}, {})
     # The server says itself whether it is there, and has what was asked for.
     listing = yield from ask_listing(url, remote)
     check_has(remote, listing.refs, names)
@@ -72,8 +74,8 @@ def make_mirror(mirror: Mirror, url: str, remote: str) -> Steps[None]:
 
 
 def _bring_singly(
-    mirror: Mirror, url: str, remote: str, listing: Listing, wanted: Iterable[RefName]
-) -> Steps[Brought]:
+    mirror: Mirror, url: str, remote: str, listing: ServerRefs, wanted: Iterable[RefName]
+) -> Steps[BroughtRefs]:
     left = {}
     for name in wanted:
         left[name] = name_problem(name)
@@ -86,7 +88,7 @@ def _bring_singly(
         raise DamagedRemote(f"nothing could be fetched from {remote}: {reasons.pop()}")
     refs = yield from on_thread(mirror.refs)
     here = {each: refs[each] for each in listing.refs if each in refs and not left.get(each)}
-    return Brought(here, {name: reason for name, reason in left.items() if reason})
+    return BroughtRefs(here, {name: reason for name, reason in left.items() if reason})
 
 
 def _fetch(url: str, specs: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from typing import TypeVar
 from heliosfs.errors import Busy
 from heliosfs.git.ids import IdMap
 from heliosfs.git.pushed import keep_tag, tag_note
-from heliosfs.gitserver.bringing import Brought, bring, make_mirror
+from heliosfs.gitserver.bringing import BroughtRefs, bring, make_mirror
 from heliosfs.gitserver.listing import RefName, check_has
 from heliosfs.gitserver.mirror import BrokenMirror, Mirror
 from heliosfs.gitserver.taking import TakenRef, Taking
@@ -91,7 +91,7 @@ def _fetch_once(
     return FetchResult(moved, gone, *counts, damaged, 0)
 
 
-def _gone(before: Mapping[RefName, TrackedRef], brought: Brought) -> list[MovedRef]:
+def _gone(before: Mapping[RefName, TrackedRef], brought: BroughtRefs) -> list[MovedRef]:
     there = brought.refs.keys() | brought.left.keys()
     return [MovedRef(*name, before[name].commit, None) for name in before if name not in there]
 
@@ -120,7 +120,7 @@ def _keep(
     remotes, now_ns = repository.remotes, repository.clock.now_ns()
     ids = IdMap(repository.store)
     with repository.transaction:
-        # I75: what a name leads to is listed, and nothing removes it any more.
+        # I76: what a name leads to is listed, and nothing removes it any more.
         for (kind, name), each in taken.items():
             if each.commit not in repository.history:
                 raise Busy(f"{remote}/{name}: a garbage collection is removing it here: try again")

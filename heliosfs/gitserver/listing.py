@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 from heliosfs.errors import NotFound, UsageError
 from heliosfs.gitserver.addresses import check_git_url
-from heliosfs.gitserver.transfer import Outcome, Transfer
+from heliosfs.gitserver.transfer import GitEnd, Transfer
 from heliosfs.remote.bucket import Unreachable
 from heliosfs.repo.ref_names import check_name
 from heliosfs.repo.remotes import HEADS, KIND_WORDS, TAGS
@@ -23,7 +23,7 @@ _FIRST = ("main", "master")
 _HEAD = "ref: refs/heads/"
 
 
-class Listing(NamedTuple):
+class ServerRefs(NamedTuple):
     """The branches and tags of a server at one moment."""
 
     refs: dict[RefName, bytes]
@@ -42,7 +42,7 @@ class Listing(NamedTuple):
         return next(iter([*wanted, *names]), None)
 
 
-def ask_listing(url: str, remote: str = "") -> Steps[Listing]:
+def ask_listing(url: str, remote: str = "") -> Steps[ServerRefs]:
     """Ask a server for its branches and tags.  Unreachable, UsageError; NotFound without git."""
     check_git_url(url)
     outcome = yield from Transfer(["ls-remote", "--symref", "--", url]).run()
@@ -52,7 +52,7 @@ def ask_listing(url: str, remote: str = "") -> Steps[Listing]:
     for line in os.fsdecode(outcome.output).splitlines():
         if line.startswith(_HEAD) and line.endswith("\tHEAD"):
             head = line.removeprefix(_HEAD).removesuffix("\tHEAD")
-    return Listing(listed(outcome.output), head)
+    return ServerRefs(listed(outcome.output), head)
 
 
 def listed(said: bytes) -> dict[RefName, bytes]:
@@ -67,7 +67,7 @@ def listed(said: bytes) -> dict[RefName, bytes]:
     return found
 
 
-def unreachable(remote: str, outcome: Outcome) -> Unreachable:
+def unreachable(remote: str, outcome: GitEnd) -> Unreachable:
     """Return the error for a server that does not answer, or not us."""
     return Unreachable(f"{remote} cannot be reached: git says: {outcome.reason}")
 

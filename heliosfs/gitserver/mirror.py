@@ -35,9 +35,9 @@ _NAME = "git-mirror-"
 _SEEN = "refs/seen/"
 _LOCK = "lock"
 _UNCLEAN = b"in use\n"
-"""What the lock holds while somebody uses the mirror, and after a process that was killed."""
-_WAIT_SECONDS = 10.0
-_POLL_SECONDS = 0.02
+"""Content of the lock while somebody uses the mirror, and after a process that was killed."""
+_UNLOCKED_SECONDS = 10.0
+_TRIED_SECONDS = 0.02
 _PACKS_MAX = 20
 _NAME_DIGITS = 32
 _REPACK_SECONDS = 600
@@ -247,7 +247,7 @@ def remove_mirror(store: Store, url: str) -> None:
 
 def _take_lock(fd: int) -> None:
     """Lock a file, after a git that is about to end.  Busy."""
-    end = time.monotonic() + _WAIT_SECONDS
+    end = time.monotonic() + _UNLOCKED_SECONDS
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -257,7 +257,7 @@ def _take_lock(fd: int) -> None:
                 raise Busy(
                     "git still talks to this server for an earlier command: wait for its end"
                 ) from None
-            time.sleep(_POLL_SECONDS)
+            time.sleep(_TRIED_SECONDS)
 
 
 def _remove(name: str, dir_fd: int) -> None:

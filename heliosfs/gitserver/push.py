@@ -17,7 +17,7 @@ from heliosfs.errors import HeliosError, NotFound, NotPermitted, StoreError
 from heliosfs.gitserver.bringing import bring
 from heliosfs.gitserver.fetch import with_whole_mirror
 from heliosfs.gitserver.holdings import Holdings
-from heliosfs.gitserver.listing import Listing, ask_listing
+from heliosfs.gitserver.listing import ServerRefs, ask_listing
 from heliosfs.gitserver.mirror import BrokenMirror, Mirror
 from heliosfs.gitserver.sending import REFS_MAX, Answers, SentRef, answers_in, push_words
 from heliosfs.objects.ids import CommitId, Kind
@@ -145,7 +145,7 @@ class _Push:
 
     def _send(self, mirror: Mirror, group: dict[RefPush, SentRef]) -> Steps[None]:
         check_same(self._repository.remotes, self._remote, self._url)
-        # I76: a ref moves only from what was seen of it.
+        # I77: a ref moves only from what was seen of it.
         words = push_words(self._url, list(group.values()))
         outcome = yield from mirror.transfer(words).run()
         answers = answers_in(outcome)
@@ -164,7 +164,7 @@ class _Push:
         changes = {each.name: each.new for ref, each in group.items() if ref in done}
         yield from on_thread(partial(mirror.note, changes))
 
-    def _refusal(self, sent: SentRef, listing: Listing, answers: Answers) -> HeliosError:
+    def _refusal(self, sent: SentRef, listing: ServerRefs, answers: Answers) -> HeliosError:
         """Return the error for a ref that is not as it was to be, with what to do."""
         name, fetch = f"{self._remote}/{sent.name[1]}", f"'helios fetch {self._remote}'"
         now = listing.refs.get(sent.name)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from heliosfs.gitserver.listing import RefName
-from heliosfs.gitserver.transfer import Outcome, reason_in
+from heliosfs.gitserver.transfer import GitEnd, reason_in
 
 REFS_MAX = 400
 """Largest number of refs in one command, whose words have to fit into what execve(2) takes."""
@@ -64,12 +64,12 @@ class Answers(NamedTuple):
     reasons: dict[str, str]
     """Reasons by full name of those that are not."""
     reason: str
-    """What git said in the end, if it did not say it of a ref."""
+    """Last words of git, which are about no ref."""
     is_own_fault: bool
     """True if git could not read the mirror."""
 
 
-def answers_in(outcome: Outcome) -> Answers:
+def answers_in(outcome: GitEnd) -> Answers:
     """Read the output of a push."""
     done, reasons = set(), {}
     remote = [each for each in outcome.said if each.startswith("remote:")]

@@ -29,7 +29,7 @@ from heliosfs.repo.repository import Repository
 from heliosfs.steps import Steps, on_thread
 
 _TAG_DEPTH_MAX = 100
-_PORTION_BYTES = 1024 * 1024
+_TAGS_READ_BYTES = 1024 * 1024
 
 
 class TakenRef(NamedTuple):
@@ -166,7 +166,7 @@ def _tags(git: MirrorGit, git_ids: Iterable[bytes]) -> dict[bytes, bytes]:
             said = git.ask("cat-file", FORMAT, "--buffer", data=asked, seconds=None)
             stream = ObjectStream(BytesIO(said))
             tags: dict[bytes, bytes] = {}
-            while objects := stream.read(_PORTION_BYTES):
+            while objects := stream.read(_TAGS_READ_BYTES):
                 tags.update((each.id, each.data) for each in objects if each.kind == b"tag")
             found.update(tags)
             wanted = {parse_tag(data).target for data in tags.values()} - set(found)

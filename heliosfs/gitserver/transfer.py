@@ -28,14 +28,14 @@ SILENT_SECONDS = 600.0
 _CONNECT_SECONDS = 30
 _ALIVE_SECONDS = 15
 _ALIVE_COUNT = 4
-_SLOW_SECONDS = 120
-"""Time after which curl gives up a transfer that brings less than a byte per second."""
-_LOOKED_SECONDS = 0.5
-_END_SECONDS = 5.0
+_STALLED_SECONDS = 120
+"""Time limit of curl for a byte."""
+_PIECE_SECONDS = 0.5
+_TERM_SECONDS = 5.0
 _SAID_MAX = 200
-"""Largest number of lines of git that are kept, and the largest length of a reason."""
-_READ_BYTES = 8_192
-_LINE_MAX_BYTES = 4_096
+"""Largest number of lines of git that are kept, and half the largest length of a reason."""
+_ERRORS_READ_BYTES = 8_192
+_TOLD_LINE_BYTES = 4_096
 
 _SETTINGS = (
     "advice.pushUpdateRejected=false",
@@ -49,7 +49,7 @@ _SETTINGS = (
     "fetch.writeCommitGraph=false",
     "gc.auto=0",
     "http.lowSpeedLimit=1",
-    f"http.lowSpeedTime={_SLOW_SECONDS}",
+    f"http.lowSpeedTime={_STALLED_SECONDS}",
     "maintenance.auto=false",
     "submodule.recurse=false",
     "transfer.fsckObjects=false",
@@ -61,7 +61,6 @@ _KEPT = re.compile(
 """Variables of git that say how to reach servers; all others say what a repository is."""
 _OVERRIDES = {
     "GIT_ALLOW_PROTOCOL": ":".join(PROTOCOLS),
-    "GIT_GRAFT_FILE": os.devnull,
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_TERMINAL_PROMPT": "0",
     "LC_ALL": "C",
@@ -81,7 +80,7 @@ _NOISE = re.compile(
 _USER = re.compile(r"://[^/@\s]+@")
 
 
-class Outcome(NamedTuple):
+class GitEnd(NamedTuple):
     """The end of a run of git."""
 
     code: int
@@ -127,20 +126,20 @@ class Transfer:
         self._listener: threading.Thread | None = None
         self._is_silent = False
 
-    def run(self) -> Steps[Outcome]:
+    def run(self) -> Steps[GitEnd]:
         """Run it to its end, and return that; who closes the generator ends the processes."""
         try:
-            while (outcome := (yield from read_far(partial(self.wait, _LOOKED_SECONDS)))) is None:
+            while (outcome := (yield from read_far(partial(self.wait, _PIECE_SECONDS)))) is None:
                 yield self.progress
             return outcome
         finally:
             self.end()
 
-    def wait(self, seconds: float) -> Outcome | None:
+    def wait(self, seconds: float) -> GitEnd | None:
         """Wait for the end, but no longer than `seconds`; return it, or None.  Raise NotFound."""
         process = self._begun()
         if process is None:
-            return Outcome(-signal.SIGTERM, b"", ["it was ended"])
+            return GitEnd(-signal.SIGTERM, b"", ["it was ended"])
         if not _has_exited(process, seconds):
             if time.monotonic() - self._heard > SILENT_SECONDS and not self._is_silent:
                 self._is_silent = True
@@ -148,13 +147,13 @@ class Transfer:
             return None
         if self._listener is not None:
             # A connection that ssh keeps for others may hold the pipe open for hours.
-            self._listener.join(_LOOKED_SECONDS)
+            self._listener.join(_PIECE_SECONDS)
         with self._lock:
             output = b"" if self._output is None or self._has_ended else _whole(self._output)
         said = [each for each in self._said if not _NOISE.match(each)]
         if self._is_silent:
             said = [f"nothing was heard for {round(SILENT_SECONDS)} s"]
-        return Outcome(process.returncode, output, said)
+        return GitEnd(process.returncode, output, said)
 
     def end(self) -> None:
         """End the processes if they run.  Idempotent; does not wait."""
@@ -202,10 +201,10 @@ class Transfer:
         """Read the error output to its end: lines, and the progress in them."""
         rest = b""
         with errors:
-            while data := os.read(errors.fileno(), _READ_BYTES):
+            while data := os.read(errors.fileno(), _ERRORS_READ_BYTES):
                 self._heard = time.monotonic()
                 *lines, rest = re.split(rb"[\r\n]", rest + data)
-                rest = rest[:_LINE_MAX_BYTES]
+                rest = rest[:_TOLD_LINE_BYTES]
                 for line in lines:
                     self._take(line.decode("utf-8", "replace").rstrip())
         self._take(rest.decode("utf-8", "replace").rstrip())
@@ -221,7 +220,7 @@ class Transfer:
         """End git, and what it has begun: at first so that it removes its locks."""
 
         def wait() -> None:
-            if not _has_exited(process, _END_SECONDS):
+            if not _has_exited(process, _TERM_SECONDS):
                 _signal(process, signal.SIGKILL)
                 process.wait()
 
@@ -276,7 +275,7 @@ def _has_ssh_command(environment: dict[str, str]) -> bool:
     with suppress(OSError, subprocess.TimeoutExpired):
         asked = ["git", "config", "--get", "core.sshCommand"]
         done = subprocess.run(
-            asked, env=environment, cwd="/", capture_output=True, timeout=_END_SECONDS, check=False
+            asked, env=environment, cwd="/", capture_output=True, timeout=_TERM_SECONDS, check=False
         )
         return done.returncode == 0 and bool(done.stdout.strip())
     return False

@@ -149,6 +149,7 @@ PUBLISHERS = {
     "git/conversion.py": "ids of objects that git has",
     "git/ids.py": "ids of objects that git has",
     "git/retained.py": "ids of objects that are gone",
+    "gitserver/taking.py": "annotated tags, before the refs",
     "remote/contents.py": "objects that are here, before what they replace is forgotten",
     "remote/hydration.py": "contents that have come",
     "remote/download.py": "commits that are announced before the refs",

@@ -122,7 +122,7 @@ def _remove_refs(place: Path) -> None:
 
 
 def _lock_refs(place: Path) -> None:
-    """What a git leaves that was killed: the lock of the mirror tells it."""
+    """Leave what a git leaves that was killed, which the lock of the mirror tells."""
     (place / "lock").write_bytes(b"in use\n")
     for name in ("packed-refs.lock", "refs/seen/heads/main.lock", "HEAD.lock", "config.lock"):
         (place / name).write_bytes(b"")
@@ -247,7 +247,7 @@ def test_a_branch_and_one_below_it_follow_each_other(server: Server, user: User)
 def test_a_git_that_still_runs_keeps_others_away(
     server: Server, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mirrors, "_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(mirrors, "_UNLOCKED_SECONDS", 0.1)
     with_lock = Mirror(user.store, server.url)
     with_lock.open()
     # It holds what its parent held, which is dead.
@@ -364,11 +364,11 @@ def test_an_answer_that_is_lost(
     """The server has moved the branch, and nobody here was told: the next push finds its own."""
     wait = Transfer.wait
 
-    def lost(self: Transfer, seconds: float) -> transfer.Outcome | None:
+    def lost(self: Transfer, seconds: float) -> transfer.GitEnd | None:
         outcome = wait(self, seconds)
         if outcome is None or self._argv[0] != "push":
             return outcome
-        return transfer.Outcome(128, b"", ["fatal: the remote end hung up unexpectedly"])
+        return transfer.GitEnd(128, b"", ["fatal: the remote end hung up unexpectedly"])
 
     user.commit("second", a=b"2\n")
     with monkeypatch.context() as patch:

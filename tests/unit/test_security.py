@@ -38,6 +38,7 @@ OF_THIS_MACHINE = {
     "cli/unit.py": "systemd's socket",
     "fuse/connection.py": "the pair over which pyfuse3 gets its requests",
     "fuse/mounting.py": "the pair over which fusermount3 sends the device",
+    "gitserver/addresses.py": "the form of the URLs of git servers",
     "mcp/places.py": "the form of file: addresses",
     "remote/buckets/opening.py": "the form of the URLs of remotes",
 }

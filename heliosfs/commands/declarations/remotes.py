@@ -24,17 +24,18 @@ REMOTE = Verb(
         "gc [NAME] [--grace TIME] [--dry-run] [--json]",
     ),
     description=(
-        "A remote is a directory that machines share (file:///DIR), or a bucket (s3://, gs://,\n"
-        "az://), into which 'push' puts branches and from which 'fetch' takes them. NAME is\n"
-        "'origin' unless given. 'add' probes whether the storage keeps what a remote needs. Names\n"
-        "are kept in the store, not in helios.yaml; credentials never are, they come from the\n"
-        "environment. 'remove' changes nothing there. 'set-url' probes, too, and forgets the\n"
+        "A remote is a directory that machines share (file:///DIR), a bucket (s3://, gs://,\n"
+        "az://), or a git server (https://, ssh://, git://, USER@HOST:PATH, the path of a git\n"
+        "repository), into which 'push' puts branches and from which 'fetch' takes them. NAME is\n"
+        "'origin' unless given. 'add' probes whether the storage keeps what a remote needs, or the\n"
+        "git server answers. Names are kept in the store, not in helios.yaml; credentials never\n"
+        "are, they come from the environment, and those of a git server from git's settings. 'remove' changes nothing there. 'set-url' probes, too, and forgets the\n"
         "branches of the old place: the next 'fetch' finds those of the new one. Both are refused\n"
         "while contents are still at the remote.\n"
         "'gc' merges in the storage what small pushes have left, notes what no branch, tag or\n"
         "experiment there needs any more, and deletes what an earlier run has noted, a day later\n"
         "at the soonest: run it once a day, on any machine. Others push and fetch meanwhile, and\n"
-        "lose nothing."
+        "lose nothing. A git server does that itself."
     ),
     options=(
         Option(("-v", "--verbose"), "accepted: the URL is always shown", is_for_text=True),
@@ -80,7 +81,8 @@ PUSH = Verb(
         "With --delete, or as ':NAME', a branch or tag there goes, if it still is what was last\n"
         "seen of it; its commits stay.\n"
         "The experiment of a branch goes with it, and what others measured stays: all scores are\n"
-        "merged. One without a branch is pushed by its name, or as refs/experiments/NAME.\n"
+        "merged. One without a branch is pushed by its name, or as refs/experiments/NAME. To a\n"
+        "git server no experiment goes.\n"
         "With --work, the uncommitted changes of the branch (--all: of each) become a commit, on\n"
         "machines/MACHINE/BRANCH, and nothing changes here: another machine can take them over.\n"
         "The next one replaces it, and a push of the branch deletes it when all is committed.\n"
@@ -105,6 +107,7 @@ PUSH = Verb(
         E_USAGE,
         ("ENOENT", "no such remote, branch or tag; the branch has no commit"),
         ("ESTALE", "the branch there has, or may have, commits that this one lacks"),
+        ("EPERM", "the git server refuses: a protected branch, a hook"),
         ("EMSGSIZE", "an object has more than 64 MiB: files are cut into parts, and have not"),
         _E_RUNS,
         _E_STORAGE,

@@ -17,7 +17,7 @@ from heliosfs.repo.repository import Repository
 from heliosfs.steps import Steps, read_far
 
 
-class Place(Protocol):
+class BranchPlace(Protocol):
     """A remote, as a place of branches."""
 
     def push(self, name: str, head: CommitId) -> Steps[PushResult]:
@@ -27,7 +27,7 @@ class Place(Protocol):
         """Delete a branch, if it still is what was last seen of it."""
 
 
-class BucketPlace:
+class BucketBranches:
     """A bucket, as a place of branches."""
 
     def __init__(self, repository: Repository, remote: str, bucket: Bucket) -> None:
@@ -43,7 +43,7 @@ class BucketPlace:
         return (yield from delete(self._repository, self._bucket, self._remote, name))
 
 
-class GitPlace:
+class GitBranches:
     """A git server, as a place of branches."""
 
     def __init__(self, repository: Repository, remote: str) -> None:
@@ -63,9 +63,9 @@ class GitPlace:
         return result
 
 
-def open_place(repository: Repository, remote: str) -> Steps[Place]:
+def open_place(repository: Repository, remote: str) -> Steps[BranchPlace]:
     """Return the place that a remote is.  UsageError."""
     if repository.remotes.notes.is_git(remote):
-        return GitPlace(repository, remote)
+        return GitBranches(repository, remote)
     bucket = yield from read_far(partial(open_bucket, repository.remotes.url(remote)))
-    return BucketPlace(repository, remote, bucket)
+    return BucketBranches(repository, remote, bucket)

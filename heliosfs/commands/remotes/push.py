@@ -14,7 +14,7 @@ from heliosfs.commands.remotes.outcomes import (
     exit_code,
     text_of,
 )
-from heliosfs.commands.remotes.place import BucketPlace, GitPlace, Place
+from heliosfs.commands.remotes.place import BranchPlace, BucketBranches, GitBranches
 from heliosfs.commands.remotes.remote import named_remote
 from heliosfs.commands.remotes.work import clear_work, push_work
 from heliosfs.commands.render import json_reply
@@ -50,11 +50,11 @@ def push(request: Request, options: Options) -> Steps[str]:
     url = request.repository.remotes.url(remote)
     if request.repository.remotes.notes.is_git(remote):
         outcomes = yield from push_refs(request, options, remote, chosen)
-        place: Place = GitPlace(request.repository, remote)
+        place: BranchPlace = GitBranches(request.repository, remote)
     else:
         bucket = yield from read_far(partial(open_bucket, url))
         outcomes = yield from _push_to_bucket(request, options, remote, bucket, chosen)
-        place = BucketPlace(request.repository, remote, bucket)
+        place = BucketBranches(request.repository, remote, bucket)
     pushed = [ref.name for ref, result, _ in outcomes if result and ref.commit]
     outcomes += yield from clear_work(request.repository, place, remote, pushed)
     code = exit_code(outcomes)

@@ -16,7 +16,7 @@ from heliosfs.commands.remotes.outcomes import (
     exit_code,
     text_of,
 )
-from heliosfs.commands.remotes.place import Place, open_place
+from heliosfs.commands.remotes.place import BranchPlace, open_place
 from heliosfs.commands.remotes.remote import named_remote
 from heliosfs.commands.render import json_reply
 from heliosfs.commands.verb import Request, answer
@@ -91,7 +91,7 @@ def _gone(repository: Repository, remote: str, machine: str) -> list[str]:
 
 
 def _push_work(
-    repository: Repository, place: Place, remote: str, there: str, work: Commit
+    repository: Repository, place: BranchPlace, remote: str, there: str, work: Commit
 ) -> Steps[RefOutcome]:
     """Let the branch of this machine name a commit, if it has nothing of another one.  Stale."""
     seen = repository.remotes.tracked(remote, HEADS, there)
@@ -121,7 +121,7 @@ def _push_work(
 
 
 def clear_work(
-    repository: Repository, place: Place, remote: str, names: Iterable[str]
+    repository: Repository, place: BranchPlace, remote: str, names: Iterable[str]
 ) -> Steps[list[RefOutcome]]:
     """Delete what this machine has pushed of branches, where these have no changes any more."""
     outcomes: list[RefOutcome] = []
