@@ -372,8 +372,7 @@ def test_a_checkout_prefers_origin(two: tuple[Stage, Stage], url: str) -> None:
     [
         (["remote", "rename", "origin", "o"], "remote add NEW URL"),
         (["remote", "prune", "origin"], "fetch --prune"),
-        (["remote", "add", "o", "git@host:a/b"], "import --from-git"),
-        (["remote", "add", "o", "https://host/a.git"], "import --from-git"),
+        (["remote", "add", "o", "ftp://host/a.git"], "USER@HOST:PATH"),
         (["remote", "add", "o", "s3a://team/x"], "write s3://BUCKET/PREFIX"),
         (["remote", "add", "o", "https://team.s3.eu-west-1.amazonaws.com/x"], "s3://BUCKET"),
         (["remote", "add", "o", "https://s3.amazonaws.com/team/x"], "s3://BUCKET"),
@@ -383,7 +382,6 @@ def test_a_checkout_prefers_origin(two: tuple[Stage, Stage], url: str) -> None:
         (["remote", "add", "o", "abfss://c@a.dfs.core.windows.net/x"], "password"),
         (["remote", "add", "o", "azure://c/x"], "az://CONTAINER"),
         (["remote", "add", "o", "https://a.blob.core.windows.net/c"], "ACCOUNT_NAME"),
-        (["remote", "add", "o", "https://host/a/b"], "import --from-git"),
         (["remote", "add", "o", "/srv/team"], "'file:///srv/team'"),
         (["push", "--force"], "--force-with-lease"),
         (["fetch", "--dry-run"], "changes no branch"),
