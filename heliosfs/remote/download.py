@@ -16,7 +16,6 @@ from heliosfs.remote.arrived import Arrived, OlderHere
 from heliosfs.remote.bucket import Bucket
 from heliosfs.remote.closure import Beyond, NewCommits
 from heliosfs.remote.damage import told_as_local
-from heliosfs.remote.frames import objects_of
 from heliosfs.remote.likeness import LikelyBases
 from heliosfs.remote.packfile import PackName, PackRow, RemoteObject, content_rows, read_pack
 from heliosfs.remote.packtable import NamedPack, PackTable, split_rows
@@ -158,7 +157,7 @@ class Download:
                 self._frames.look_again()
             while (held := self._frames.next(self._older.contains)) is not None:
                 frame, older = self._frames.take(held, self._older.read)
-                yield from self._add(bulk, objects_of(held.shown, frame, older))
+                yield from self._add(bulk, self._frames.unfold(held.shown, frame, older))
             if not is_last:
                 return
 
@@ -191,7 +190,9 @@ class Download:
         """Store the contents among objects that are promised and not here."""
         store = self._store
         contents = (each for each in objects if each.kind is Kind.BLOB)
-        while taken := (yield from on_thread(partial(_slice, contents))):
+        is_more = True
+        while is_more:
+            taken, is_more = yield from on_thread(partial(_slice, contents))
             for found in taken:
                 if found.oid in store.promises and not store.contains(found.oid):
                     store.add(found.oid, found.kind, found.data, is_cold=True)
@@ -271,8 +272,9 @@ class Download:
 
     def _add(self, bulk: Bulk, objects: Iterator[RemoteObject]) -> Steps[None]:
         """Hand objects over to the bulk, and write now and then."""
-        waiting = 0
-        while taken := (yield from on_thread(partial(_slice, objects))):
+        waiting, is_more = 0, True
+        while is_more:
+            taken, is_more = yield from on_thread(partial(_slice, objects))
             for found in taken:
                 bulk.add(found.oid, found.kind, found.data, self._bases.take(found))
                 self.object_count += 1
@@ -314,16 +316,19 @@ class Download:
         self.commit_count = len(new.links)
 
 
-def _slice(objects: Iterator[RemoteObject]) -> list[RemoteObject]:
-    """Return the next objects, until they are some MB; on a thread."""
+def _slice(objects: Iterator[RemoteObject]) -> tuple[list[RemoteObject], bool]:
+    """Return the next objects, until they are some MB, and True if there may be more; on a thread.
+
+    A push has few of them, so a second time on a thread would be most of the cost.
+    """
     taken: list[RemoteObject] = []
     size = 0
     for found in objects:
         taken.append(found)
         size += len(found.data)
         if size >= _DECODED_BYTES or len(taken) >= _DECODED_COUNT:
-            break
-    return taken
+            return taken, True
+    return taken, False
 
 
 def _write(bulk: Bulk) -> Steps[None]:

@@ -68,11 +68,11 @@ class Frame(NamedTuple):
     """Bytes of the compressed objects."""
 
 
-def encode_frame(objects: Iterable[RemoteObject]) -> bytes:
+def encode_frame(objects: Iterable[RemoteObject], *, is_fast: bool = False) -> bytes:
     """Return a frame without a dictionary."""
     data = _joined(objects)
-    is_small = len(data) <= _SMALL_BYTES
-    codec, body = encode_small(data) if is_small else encode(data, prefer_zstd=True)
+    takes_time = not is_fast and len(data) <= _SMALL_BYTES
+    codec, body = encode_small(data) if takes_time else encode(data, prefer_zstd=True)
     return _FRAME.pack(codec, len(data), len(body)) + body
 
 

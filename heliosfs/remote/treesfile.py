@@ -137,14 +137,14 @@ class TreesWriter:
         return data + blake3(data).digest()
 
     def _after(self, older: list[RemoteObject]) -> list[bytes]:
-        """Return frames of which one has a dictionary; none if that takes no less space."""
+        """Return frames of which one has a dictionary; none if that saves too little."""
         trees = [each for each in self._waiting if each.kind in DICTIONARY_KINDS]
         if not trees or not older:
             return []
         others = [each for each in self._waiting if each.kind not in DICTIONARY_KINDS]
         frames = [encode_frame(others)] if others else []
         frames.append(encode_frame_after(trees, older))
-        gain = len(encode_frame(self._waiting)) - sum(map(len, frames))
+        gain = len(encode_frame(trees, is_fast=True)) - len(frames[-1])
         return frames if gain >= _GAIN_MIN_BYTES else []
 
 

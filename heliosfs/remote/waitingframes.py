@@ -42,6 +42,8 @@ class WaitingFrames:
     """The frames; methods may be called on any thread, one after another.  Close it in the end."""
 
     def __init__(self) -> None:
+        self.count = 0
+        """Number of frames that wait."""
         self._file: SpooledTemporaryFile[bytes] | None = None
         """The bodies of frames, one after another; None while there was none."""
         self._end = 0
@@ -81,6 +83,7 @@ class WaitingFrames:
         size = len(frame.body)
         self._queue.append(HeldFrame(shown, owner, frame._replace(body=b""), self._end, size))
         self._end += size
+        self.count += 1
 
     def sift(self, trees: PushedTrees) -> Iterator[RemoteObject]:
         """Yield the objects of frames without a dictionary; hold the others.  CorruptObject."""
@@ -124,6 +127,7 @@ class WaitingFrames:
         self, held: HeldFrame, find: Callable[[NamedObject], bytes]
     ) -> tuple[Frame, list[bytes]]:
         """Return a frame, and the objects of its dictionary, of which `find` returns some."""
+        self.count -= 1
         assert self._file is not None
         self._file.seek(held.at)
         frame = held.frame._replace(body=self._file.read(held.stored_bytes))
@@ -142,10 +146,25 @@ class WaitingFrames:
                 self._kept_bytes -= len(self._kept.pop(oid, b""))
         return frame, older
 
-    @property
-    def count(self) -> int:
-        """Number of frames that wait."""
-        return len(self._queue) + sum(map(len, self._waiting.values()))
+    def unfold(self, shown: str, frame: Frame, older: list[bytes]) -> Iterator[RemoteObject]:
+        """Yield the objects of a frame, and those of frames that needed nothing but these.
+
+        CorruptObject.
+        """
+        yield from self._noted(objects_of(shown, frame, older))
+        left: list[HeldFrame] = []
+        while self._queue:
+            held = self._queue.pop()
+            if all(oid in self._kept for _, oid in held.frame.needed):
+                yield from self._noted(objects_of(held.shown, *self.take(held, _not_kept)))
+            else:
+                left.append(held)
+        self._queue = left
+
+    def _noted(self, objects: Iterable[RemoteObject]) -> Iterator[RemoteObject]:
+        for found in objects:
+            self.arrived(found)
+            yield found
 
     def owners(self) -> set[int]:
         """Return the numbers that the holder gave to frames that wait."""
@@ -158,3 +177,7 @@ class WaitingFrames:
                 f"{waiting[0].shown} of the remote has a dictionary with object {oid.hex()}, which "
                 "nothing before it has"
             )
+
+
+def _not_kept(named: NamedObject) -> bytes:
+    raise AssertionError(f"object {named[1].hex()} is not kept")

@@ -110,12 +110,12 @@ def encode(data: bytes | memoryview, *, prefer_zstd: bool = False) -> Encoded:
 
 
 def encode_small(data: bytes) -> Encoded:
-    """Encode with zstd as `encode` does, but 6 % smaller: 0.3 ms for 10 KB of source text."""
-    encoded = encode(data, prefer_zstd=True)
-    if encoded.codec is not Codec.ZSTD:
-        return encoded
+    """Encode with zstd as `encode` does, but some percent smaller: 0.3 ms for 10 KB of source."""
+    if len(data) < _ZSTD_MIN:
+        return encode(data, prefer_zstd=True)
     body = zstd.compress(data, _SMALL_LEVEL)
-    return Encoded(Codec.ZSTD, body) if len(body) < len(encoded.body) else encoded
+    is_gain = len(body) <= len(data) - len(data) // 8
+    return Encoded(Codec.ZSTD, body) if is_gain else Encoded(Codec.RAW, data)
 
 
 def squeeze(data: bytes) -> Encoded:
