@@ -248,9 +248,10 @@ def _fill(
                 steps = fetch(repository, bucket, DEFAULT_REMOTE)
             done = run_to_end(steps, store, line.tell)
             check_undamaged(done, DEFAULT_REMOTE, branch)
-            # Nothing was here that its files could be older than, so they have the times that they
-            # were committed with, and no tree needs another form.
-            repository.root.workspace.gives_new_times = False
+            if bucket is not None:
+                # Nothing was here that its files could be older than, so they have the times that
+                # they were committed with, and no tree needs another form.  git has no times.
+                repository.root.workspace.gives_new_times = False
             run(repository, repository.root, ["merge", "-q", f"{DEFAULT_REMOTE}/{branch}"])
             # Without these few files, neither a status nor a commit could be made offline.
             with suppress(HeliosError):
