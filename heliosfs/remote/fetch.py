@@ -11,7 +11,7 @@ The bulk of the store stays open to the end, which keeps a collection from begin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -95,6 +95,8 @@ class FetchCounts:
         self.commit_count = self.object_count = self.got_bytes = self.promised_count = 0
         self.has_git_dirs = False
         self.lost = ""
+        self.kept: bytes | None = None
+        """Record of what was brought before the remote loses it; None if nothing was looked at."""
 
     def take(self, run: Download, bulk: Bulk, lacking: dict[CommitId, CommitId]) -> Steps[None]:
         """Download what some commits need, and count it."""
@@ -132,8 +134,6 @@ def fetch(
     """
     remotes = repository.remotes
     url, before = remotes.url(remote), dict(remotes.refs(remote))
-    is_lazy = remotes.notes.is_lazy(remote)
-    download = partial(Download, repository, bucket, remote, is_lazy=is_lazy)
     bulk: Bulk | None = None
     try:
         with told_as_of(remote):
@@ -144,14 +144,17 @@ def fetch(
                 found, gone = yield from _all_changed(bucket, before)
             if any(each.commit not in repository.history for each in found.wanted()):
                 bulk = repository.store.bulk()
-            run = yield from _taken(repository, download, bulk, found)
+            run = yield from _taken(repository, bucket, remote, bulk, found)
             _check_experiments(repository, found)
             found.check_any()
         with told_as_local():
             moved = yield from _compared(repository, before, found.records)
         # Before anything is kept, so that who interrupts it finds the same again.
-        if gone or any(each.is_forced for each in moved):
-            run.lost = yield from bring_own(repository, bucket, remote, found.kept(before, gone))
+        is_known = not any(each.is_forced for each in moved)
+        if gone or not is_known:
+            kept, names = found.kept(before, gone), [each[:2] for each in gone]
+            brought = bring_own(repository, bucket, remote, kept, names, is_known=is_known)
+            run.lost, run.kept = yield from brought
         # It may be another one of that name by now.
         check_same(remotes, remote, url)
         _keep(repository, remote, found.records, gone if prunes else [], run)
@@ -160,16 +163,21 @@ def fetch(
         yield from read_far(partial(check_written_format, bucket))
         raise
     finally:
-        if bulk is not None:
-            bulk.close()
+        _close(bulk)
     if found.damaged:
         yield from read_far(partial(check_written_format, bucket))
     return run.result(moved, gone, found.damaged)
 
 
+def _close(bulk: Bulk | None) -> None:
+    if bulk is not None:
+        bulk.close()
+
+
 def _taken(
     repository: Repository,
-    download: Callable[[], Download],
+    bucket: Bucket,
+    remote: str,
     bulk: Bulk | None,
     found: _FoundRefs,
 ) -> Steps[FetchCounts]:
@@ -178,6 +186,8 @@ def _taken(
     CorruptObject, MissingObject if only one ref is asked for.
     """
     counts = FetchCounts()
+    is_lazy = repository.remotes.notes.is_lazy(remote)
+    download = partial(Download, repository, bucket, remote, is_lazy=is_lazy)
     lacking = _lacking(repository, found.records.values())
     if bulk is None or not lacking:
         return counts
@@ -369,6 +379,8 @@ def _keep(
                 repository.refs.create_tag(name, seen.commit, note=note)
         for each in gone:
             remotes.track(remote, each.kind, each.name, None, now_ns)
+        if run.kept is not None:
+            remotes.notes.note_kept(remote, run.kept)
         if run.has_git_dirs and not repository.history.has_git_dirs:
             repository.store.put(keys.GIT_DIRS, SOME)
             repository.inverses.append((setattr, (repository.history, "has_git_dirs", False)))

@@ -76,6 +76,8 @@ REMOTE_LAZY = b"remote-lazy/"
 """Name of a remote: present if fetches from it leave contents there."""
 REMOTE_GIT = b"remote-git/"
 """Name of a remote: present if it is a git server."""
+REMOTE_KEPT = b"remote-kept/"
+"""Name of a remote: up to where it is known that what it lost is here, if somebody needs it."""
 REMOTE_STAGE = b"remote-gc/"
 """Name of a remote: the stage of its garbage collections, as last seen."""
 

@@ -74,10 +74,13 @@ class OperationLog:
             yield self.read(sequence)
             sequence -= 1
 
-    def listed(self) -> Iterator[tuple[int, Operation | StoreError]]:
-        """Yield the number of each operation, the newest first, and it or why it cannot be read."""
+    def listed(self, after: int = 0) -> Iterator[tuple[int, Operation | StoreError]]:
+        """Yield the number of each operation, the newest first, and it or why it cannot be read.
+
+        Those up to the number `after` are left out.
+        """
         sequence = self._last.sequence if self._last else 0
-        first = self.first
+        first = max(self.first, after + 1)
         while sequence >= first:
             try:
                 yield sequence, self.read(sequence)

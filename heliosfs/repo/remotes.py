@@ -225,6 +225,15 @@ class RemoteNotes:
         """Note whether a remote is a git server; what is there may change later."""
         self._note(keys.REMOTE_GIT, remote, is_present=is_git)
 
+    def kept(self, remote: str) -> bytes:
+        """Return the record of the last fetch that brought what the remote lost; b"" for none."""
+        return self._store.get(keys.of_name(keys.REMOTE_KEPT, remote)) or b""
+
+    def note_kept(self, remote: str, record: bytes) -> None:
+        """Keep such a record in place of the last one; b"" for none."""
+        if record != self.kept(remote):
+            self._store.put(keys.of_name(keys.REMOTE_KEPT, remote), record or None)
+
     def is_pushing(self, remote: str) -> bool:
         """Return True if a push to a remote was cut short."""
         return self._has(keys.PUSHING, remote)
@@ -250,6 +259,7 @@ class RemoteNotes:
         self.note_pushed(remote, 0)
         self.leave_contents(remote, is_lazy=False)
         self.note_git(remote, is_git=False)
+        self.note_kept(remote, b"")
 
     def _has(self, prefix: bytes, remote: str) -> bool:
         return self._store.get(keys.of_name(prefix, remote)) is not None

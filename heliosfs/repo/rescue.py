@@ -37,7 +37,14 @@ _SLOT = struct.Struct("<Q")
 _TIME_BYTES = 8
 _MAIN = b"main"
 _COPIED = (CONFIGURATION_FILE, "id", INODES_FILE)
-_DERIVED = (keys.MILESTONE, keys.MILESTONES, keys.REMOTE_REF, keys.PUSHING, keys.REMOTE_STAGE)
+_DERIVED = (
+    keys.MILESTONE,
+    keys.MILESTONES,
+    keys.REMOTE_REF,
+    keys.REMOTE_KEPT,
+    keys.PUSHING,
+    keys.REMOTE_STAGE,
+)
 """State that is made again when it is missing; what remotes have, by the next fetch."""
 
 

@@ -128,12 +128,15 @@ def _interrupt(link: Link, path: Path, words: tuple[str, ...]) -> None:
     with link.held_up():
         command = [sys.executable, "-m", "heliosfs.cli", *words]
         with subprocess.Popen(command, cwd=path, stderr=subprocess.DEVNULL) as verb:
-            assert link.reached.wait(SECONDS)
-            verb.send_signal(signal.SIGINT)
-            began = time.monotonic()
-            assert verb.wait(SECONDS) in (1, 130)
-            # Less than any request waits for an answer.
-            assert time.monotonic() - began < cloud_settings.PATIENT.answer / 2
+            try:
+                assert link.reached.wait(SECONDS)
+                verb.send_signal(signal.SIGINT)
+                began = time.monotonic()
+                assert verb.wait(SECONDS) in (1, 130)
+                # Less than any request waits for an answer.
+                assert time.monotonic() - began < cloud_settings.PATIENT.answer / 2
+            finally:
+                verb.kill()
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from heliosfs.cli.main import main
+from heliosfs.remote import keeping
 from heliosfs.remote.buckets.shared_directory import DirectoryBucket
 from heliosfs.remote.layout import ref_key, settle_format
+from heliosfs.repo.operation import Operation
+from heliosfs.repo.operation_log import OperationLog
 from heliosfs.repo.remotes import HEADS
 from tests.remote.machines import Machine
 
@@ -145,3 +148,97 @@ def test_what_is_lost_already_is_told(pusher: Machine, say: Say, tmp_path: Path)
     assert b"origin does not have it any more" in told
     # Nor is there a reason to keep the branches from being deleted.
     say("push", "--delete", "origin", "main")
+
+
+@pytest.fixture
+def operations(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of the operations that are read."""
+    read, numbers = OperationLog.read, []
+
+    def counted(log: OperationLog, sequence: int) -> Operation:
+        numbers.append(sequence)
+        return read(log, sequence)
+
+    monkeypatch.setattr(OperationLog, "read", counted)
+    return numbers
+
+
+def _fetched(say: Say, operations: list[int]) -> int:
+    """Fetch while a branch is gone, and return the number of operations that were read."""
+    operations.clear()
+    assert b"[gone there; --prune forgets it] origin/idea" in say("fetch")
+    return len(operations)
+
+
+def test_operations_are_looked_at_once_while_a_branch_is_gone(
+    pusher: Machine, say: Say, operations: list[int]
+) -> None:
+    for number in range(20):
+        say("commit", "--allow-empty", "-q", "-m", f"{number}")
+    _delete(pusher, "idea")
+    assert _fetched(say, operations) > 20
+    assert _fetched(say, operations) == 0
+    say("commit", "--allow-empty", "-q", "-m", "one more")
+    pusher.run("checkout", "-q", "main")
+    pusher.commit("others go on", other=b"other")
+    pusher.push()
+    assert _fetched(say, operations) == 1
+    # Whatever is taken from the branch after that is looked at, too.
+    say("merge", "-q", "origin/idea")
+    say("reset", "-q", "--hard", "HEAD~1")
+    assert _left(say) == len(_KEPT) + len(_IDEA) + 1
+    assert _fetched(say, operations) == 2
+    assert _left(say) == len(_KEPT) + 1
+    say("undo")
+    _check_idea(say, "HEAD")
+
+
+def test_what_is_known_is_not_so_any_more_when_another_branch_goes(
+    pusher: Machine, say: Say, operations: list[int]
+) -> None:
+    pusher.run("branch", "twin", "idea")
+    pusher.push("twin")
+    say("fetch")
+    say("checkout", "-q", "-b", "mine", "origin/idea")
+    say("checkout", "-q", "main")
+    _delete(pusher, "idea")
+    assert _fetched(say, operations) > 0
+    assert _fetched(say, operations) == 0
+    assert _left(say) == len(_KEPT) + len(_IDEA)
+    _delete(pusher, "twin")
+    say("fetch")
+    assert _left(say) == len(_KEPT)
+    _check_idea(say, "mine")
+
+
+@pytest.mark.parametrize("by", ["force", "named force", "own force", "own deletion"])
+def test_what_is_known_is_not_so_any_more_when_another_branch_loses_commits(
+    pusher: Machine, say: Say, operations: list[int], by: str
+) -> None:
+    """Bring contents that nothing else keeps there, in each way in which a branch loses them."""
+    pusher.run("branch", "twin", "idea")
+    pusher.push("twin")
+    say("fetch")
+    say("checkout", "-q", "-b", "mine", "origin/idea")
+    say("checkout", "-q", "-b", "twin", "origin/main")
+    _delete(pusher, "idea")
+    assert _fetched(say, operations) > 0
+    assert _left(say) == len(_KEPT) + len(_IDEA)
+    if by == "own deletion":
+        say("push", "--delete", "origin", "twin")
+    elif by == "own force":
+        say("push", "--force-with-lease", "origin", "twin")
+    else:
+        pusher.run("checkout", "-q", "twin")
+        pusher.run("reset", "--hard", "HEAD~1")
+        pusher.push("twin", with_lease=True)
+        if by == "named force":
+            say("fetch", "origin", "twin")
+    say("fetch")
+    assert _left(say) == len(_KEPT)
+    _check_idea(say, "mine")
+
+
+def test_a_record_that_cannot_be_read_says_nothing() -> None:
+    for record in (b"", b"[]", b"{}", b'{"gone": 1, "seen": {}, "tips": []}', b"\xff"):
+        assert not keeping._decoded(record).gone
