@@ -15,6 +15,7 @@ _INTRODUCTION = """\
 # Python client
 
     from heliosfs import AsyncWorkspace, Workspace
+    from heliosfs.client import async_clone, clone
 
 A mounted workspace as an object. It speaks to the [control files](control-files.md), so that it works wherever the mount is
 visible, in a container for example, and imports nothing that a mount needs. [How to use it](../how-to/python.md)
@@ -45,6 +46,8 @@ def page() -> str:
     for module, names in _OBJECTS:
         classes = _classes(module)
         parts += [_class(classes[name]) for name in names]
+    parts.append("## Functions\n")
+    parts += [_function(each) for each in _functions("cloning")]
     parts += [
         "## Values",
         "",
@@ -58,6 +61,20 @@ def page() -> str:
 def _classes(module: str) -> dict[str, ast.ClassDef]:
     tree = ast.parse(Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8"))
     return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
+def _functions(module: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    tree = ast.parse(Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name != "main":
+            yield node
+
+
+def _function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    before = "async " if isinstance(node, ast.AsyncFunctionDef) else ""
+    assert node.returns is not None
+    signature = _signature(before + node.name, node.args, f" -> {ast.unparse(node.returns)}")
+    return f"### {node.name}\n\n{signature}\n\n{_text(node)}\n"
 
 
 def _class(node: ast.ClassDef) -> str:

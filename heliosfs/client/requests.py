@@ -114,5 +114,10 @@ def _error_of(refused: Refused) -> HeliosError:
     if number == errno.EAGAIN:
         conflicts = tuple(map(PathConflict.of, document.get("conflicts", ())))
         return UnmergedPaths(text, conflicts, tuple(document.get("ways", ())))
+    return error_of(number, text)
+
+
+def error_of(number: int, text: str) -> HeliosError:
+    """Return the error that has an errno."""
     kind = _KINDS.get(number)
     return PosixError(number, text) if kind is None else kind(text)
