@@ -186,6 +186,14 @@ class Mirror:
             found[git_id] = SeenTag(git_id, bytes.fromhex(target), kind)
         return found
 
+    def is_forward(self, old: bytes, new: bytes) -> bool:
+        """Return True if a commit reaches another in git.  BrokenMirror if git cannot tell."""
+        data = f"{old.hex()}\n^{new.hex()}\n".encode()
+        try:
+            return not self.git.ask("rev-list", "--max-count=1", "--stdin", data=data, seconds=None)
+        except HeliosError as error:
+            raise BrokenMirror(str(error)) from error
+
     def note(self, changes: Mapping[RefName, bytes | None]) -> None:
         """Let refs be those that a push has made; what fails costs the next fetch a transfer."""
         lines = []

@@ -25,7 +25,7 @@ from heliosfs.remote.contents import bring_all_of
 from heliosfs.remote.damage import DamagedRemote
 from heliosfs.remote.push import PushResult, descends, refused_text
 from heliosfs.remote.refplace import DeletedThere, NotFastForward
-from heliosfs.repo.remotes import TAGS, TrackedRef, check_same
+from heliosfs.repo.remotes import HEADS, TAGS, TrackedRef, check_same
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import Steps, on_thread
 
@@ -114,12 +114,37 @@ class _Push:
             with suppress(DamagedRemote):
                 yield from bring(mirror, self._url, self._remote)
         sent = yield from self._convert(mirror)
+        for ref, each in list(sent.items()):
+            if ref.kind == HEADS and ref not in self._forced:
+                yield from self._check_in_git(mirror, ref, each)
+        sent = {ref: each for ref, each in sent.items() if ref not in self._results}
         removed = {ref: each for ref, each in sent.items() if each.new is None}
         moved = {ref: each for ref, each in sent.items() if each.new is not None}
         # A name may be free for `a/b` only when `a` is gone.
         for group in [*_groups(removed), *_groups(moved)]:
             yield from self._send(mirror, group)
         yield from on_thread(mirror.settle)
+
+    def _check_in_git(self, mirror: Mirror, ref: RefPush, sent: SentRef) -> Steps[None]:
+        """Refuse what loses commits of git's: a squashed export stands for other ones here."""
+        if sent.old is None or sent.new is None or sent.old == sent.new:
+            return
+        try:
+            is_forward = yield from on_thread(partial(mirror.is_forward, sent.old, sent.new))
+        except BrokenMirror:
+            if not mirror.is_new:
+                raise
+            # The server has not what was seen of it.
+            is_forward = False
+        if is_forward:
+            return
+        self._forced.add(ref)
+        if not self._with_lease:
+            name = f"{self._remote}/{ref.name}"
+            self._results[ref] = NotFastForward(
+                f"{name} has other commits in git than what is pushed: 'helios fetch "
+                f"{self._remote}', or push to another branch; --force-with-lease drops them there"
+            )
 
     def _convert(self, mirror: Mirror) -> Steps[dict[RefPush, SentRef]]:
         """Write what the server may lack into the mirror; return git's ids."""

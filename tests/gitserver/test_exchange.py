@@ -311,3 +311,25 @@ def test_a_working_tree_as_a_server(tmp_path: Path) -> None:
         user.run("push")
     user.run("push", "origin", "main:review")
     assert git(clone.path, "show", "review:a") == b"2\n"
+
+
+def test_commits_that_were_squashed_in_git_are_not_dropped_there(
+    server: Server, tmp_path: Path
+) -> None:
+    """What follows here from what git has need not do so in git."""
+    user, target = User(server.url), tmp_path / "exported.git"
+    git(tmp_path, "init", "--quiet", "--bare", str(target))
+    for number in range(3):
+        user.commit(f"step {number}", a=b"%d\n" % number)
+    user.run("export", "--to-git", str(target), "--squash", "main")
+    git(target, "push", "--quiet", server.url, "main")
+    before = server.refs
+    user.run("fetch")
+    user.commit("more", a=b"more\n")
+    with pytest.raises(Stale, match="other commits in git"):
+        user.run("push")
+    assert server.refs == before
+    user.run("push", "origin", "main:whole")
+    assert server.refs["refs/heads/main"] == before["refs/heads/main"]
+    assert "(forced)" in user.run("push", "--force-with-lease")
+    server.check()
