@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 from heliosfs.errors import NotFound, UsageError
@@ -12,7 +13,7 @@ from heliosfs.gitserver.transfer import GitEnd, Transfer
 from heliosfs.remote.bucket import Unreachable
 from heliosfs.repo.ref_names import check_name
 from heliosfs.repo.remotes import HEADS, KIND_WORDS, TAGS
-from heliosfs.steps import Steps
+from heliosfs.steps import Steps, on_thread
 
 RefName: TypeAlias = tuple[str, str]
 """Kind and name of a ref."""
@@ -44,7 +45,8 @@ class ServerRefs(NamedTuple):
 
 def ask_listing(url: str, remote: str = "") -> Steps[ServerRefs]:
     """Ask a server for its branches and tags.  Unreachable, UsageError; NotFound without git."""
-    check_git_url(url)
+    # A path may lead into the mount that this process serves.
+    yield from on_thread(partial(check_git_url, url))
     outcome = yield from Transfer(["ls-remote", "--symref", "--", url]).run()
     if outcome.code:
         raise unreachable(remote or url, outcome)
