@@ -69,6 +69,16 @@ def check_git_url(url: str) -> None:
         raise UsageError("a git server is https://HOST/PATH, ssh://HOST/PATH or USER@HOST:PATH")
 
 
+def check_no_git_meant(url: str) -> None:
+    """Refuse a directory that is not there, and has the name of a git repository.  UsageError."""
+    path = _path_in(url)
+    if path is not None and path.rstrip("/").endswith(".git") and not os.path.exists(path):
+        raise UsageError(
+            f"there is no {path}: 'git init --bare {path}' makes a repository of git; a directory "
+            "of heliosfs has another name"
+        )
+
+
 def default_directory(url: str) -> str:
     """Return the name of the directory that a clone of a URL makes; empty if it tells none."""
     path = url.rstrip("/").removesuffix("/.git")

@@ -172,13 +172,14 @@ def test_a_mirror_that_is_lost_or_damaged_heals(
         each.check()
 
 
-def _tree_with(clone: Path, name: bytes) -> str:
+def _tree_with(clone: Path, name: bytes, *parents: str) -> str:
     """A commit whose tree has an entry that no directory can have."""
     blob = git(clone, "hash-object", "-w", "--stdin", data=b"evil\n").decode().strip()
     data = b"100644 " + name + b"\0" + bytes.fromhex(blob)
     argv = ("hash-object", "-t", "tree", "-w", "--stdin", "--literally")
     tree = git(clone, *argv, data=data).decode().strip()
-    return git(clone, "commit-tree", "-m", "evil", tree).decode().strip()
+    above = [word for parent in parents for word in ("-p", parent)]
+    return git(clone, "commit-tree", "-m", "evil", *above, tree).decode().strip()
 
 
 def test_a_hostile_server(server: Server, user: User) -> None:
@@ -202,6 +203,23 @@ def test_a_hostile_server(server: Server, user: User) -> None:
     # What is refused keeps nobody from going on.
     user.commit("second", a=b"2\n")
     user.run("push")
+
+
+def test_what_is_below_a_refused_commit_is_taken(
+    server: Server, user: User, tmp_path: Path
+) -> None:
+    """A commit that comes with one that is refused is there with all of its files."""
+    clone = server.clone(tmp_path / "clone")
+    clone.git("pull", "--quiet", "origin", "main")
+    clone.write("new/file", b"new\n")
+    below = clone.commit("below")
+    clone.git("push", "--quiet", "origin", "main:x-below")
+    git(server.path, "update-ref", "refs/heads/evil", _tree_with(server.path, b"..", below))
+    assert exit_code_of(user.run("fetch")) == 1
+    assert user.run("branch", "-r") == "  origin/idea\n  origin/main\n  origin/x-below\n"
+    user.run("checkout", "x-below")
+    assert user.files.read(b"new/file") == b"new\n"
+    user.check()
 
 
 def test_refs_with_bad_names(server: Server, user: User) -> None:

@@ -158,6 +158,16 @@ def test_a_directory_is_a_git_server_if_a_repository_is_there(tmp_path: Path) ->
     assert not is_git_url(f"file://{other}")
 
 
+def test_a_repository_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    stage = Stage()
+    for url in (f"file://{tmp_path}/x.git", str(tmp_path / "x.git")):
+        with pytest.raises(UsageError, match="git init --bare"):
+            stage.run("remote", "add", url)
+    with pytest.raises(UsageError, match="no repository of git is there"):
+        stage.run("remote", "add", str(tmp_path / "x"))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_repository_in_a_store_is_refused(tmp_path: Path) -> None:
     (tmp_path / "format").write_text("heliosfs store\nversion 3\n")
     server = Server(tmp_path / "server.git")

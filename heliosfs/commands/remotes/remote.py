@@ -9,7 +9,7 @@ from heliosfs.commands.remotes.collection import collect_remote
 from heliosfs.commands.render import json_reply
 from heliosfs.commands.verb import Request
 from heliosfs.errors import UsageError
-from heliosfs.gitserver.addresses import is_git_url
+from heliosfs.gitserver.addresses import check_no_git_meant, is_git_url
 from heliosfs.gitserver.listing import ask_listing
 from heliosfs.gitserver.mirror import remove_mirror
 from heliosfs.remote.buckets.opening import open_bucket
@@ -74,6 +74,7 @@ def _prepare(url: str) -> Steps[bool]:
     if is_git:
         yield from ask_listing(url)
     else:
+        yield from on_thread(partial(check_no_git_meant, url))
         yield from send_far(partial(_prepare_bucket, url))
     return is_git
 
