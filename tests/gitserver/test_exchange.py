@@ -316,7 +316,7 @@ def test_a_working_tree_as_a_server(tmp_path: Path) -> None:
 def test_commits_that_were_squashed_in_git_are_not_dropped_there(
     server: Server, tmp_path: Path
 ) -> None:
-    """What follows here from what git has need not do so in git."""
+    """A commit that follows another here need not do so in git."""
     user, target = User(server.url), tmp_path / "exported.git"
     git(tmp_path, "init", "--quiet", "--bare", str(target))
     for number in range(3):

@@ -99,7 +99,7 @@ def test_an_interrupt_ends_git(mounter: Mounter, tmp_path: Path) -> None:
 
 
 def test_a_daemon_that_is_killed_in_a_push(mounter: Mounter, tmp_path: Path) -> None:
-    """Its git goes on for a while; what comes next waits for it, and finds what it did."""
+    """The git of a dead daemon goes on; the next command waits for it, and finds its work done."""
     server, one, clone = _two(mounter, tmp_path)
     hook = server.path / "hooks" / "pre-receive"
     hook.parent.mkdir(exist_ok=True)
