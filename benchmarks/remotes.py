@@ -27,6 +27,7 @@ from benchmarks.measure import COMMAND_SECONDS, Plan, run
 from benchmarks.table import Figure, Peer, Row, Unit, figure_of
 from benchmarks.trees import Tree, text
 from benchmarks.worlds import World, make_repository, serving
+from heliosfs.store.encoding.codecs import encode
 from tests.remote.s3_server import S3Server, s3_server
 
 LATENCY_MS = 20
@@ -66,6 +67,8 @@ def remotes(plan: Plan) -> Iterator[Row]:
     with _places(plan, tree) as places:
         yield from _clones(plan, places)
         yield from _pushes(plan, places)
+        for tree in (Tree(2_000), Tree(2_000, 10)):
+            yield _sent(plan, places, tree)
         yield from _fetches(plan, places)
 
 
@@ -236,6 +239,27 @@ def _pushes(plan: Plan, places: _Places) -> Iterator[Row]:
     peers = (Peer("git push", figure_of(git.ns)),)
     yield _row("push of one changed file", figure_of(ours.ns), None, peers)
     yield _count("that", ours, 4)
+
+
+def _sent(plan: Plan, places: _Places, tree: Tree) -> Row:
+    """Push one changed file of 10 KB after another; compare the bytes with those of the file."""
+    source = places.root / f"sent-{tree.directories}"
+    source.mkdir(mode=0o755)
+    make_repository(source, tree)
+    _helios(source, "remote", "add", "origin", f"{places.url}-{source.name}")
+    _helios(source, "push", "-q", "origin", "main")
+    changes, ratios = Changes(tree, source), []
+    with serving(plan, source) as mount:
+        for number in range(plan.count(_REPEATS)):
+            changes.make()
+            mount.ask("commit", f"one more, {number}")
+            before = places.server.received_bytes
+            _helios(source, "push", "-q", "origin", "main")
+            sent = places.server.received_bytes - before
+            file = source / tree.hot[number % len(tree.hot)]
+            ratios.append(sent / len(encode(file.read_bytes(), prefer_zstd=True).body))
+    what = f"push of one changed file of 10 KB, {tree.name}: bytes for each compressed one"
+    return Row("remotes", what, figure_of(ratios), Unit.TIMES, budget=2.0)
 
 
 def _fetches(plan: Plan, places: _Places) -> Iterator[Row]:

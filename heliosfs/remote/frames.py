@@ -62,10 +62,15 @@ class Frame(NamedTuple):
     codec: int
     size: int
     """Bytes of the objects, decoded."""
-    needed: tuple[NamedObject, ...]
-    """Objects of which the dictionary is made, in this order."""
+    named: bytes
+    """The objects of the dictionary as they are named; empty where there is none."""
     body: bytes
     """Bytes of the compressed objects."""
+
+    @property
+    def needed(self) -> list[NamedObject]:
+        """Objects of which the dictionary is made, in this order."""
+        return named_objects(self.named)
 
 
 def encode_frame(objects: Iterable[RemoteObject], *, is_fast: bool = False) -> bytes:
@@ -103,25 +108,34 @@ def read_frame(shown: str, data: bytes, at: int) -> tuple[Frame, int]:
     end = body_at + stored
     if size > _FRAME_MAX or end > len(data):
         raise CorruptObject(f"{shown} of the remote has an impossible frame")
-    needed: tuple[NamedObject, ...] = ()
+    named = b""
     if codec == AFTER_OTHERS:
-        needed, body_at = _needed(shown, data, body_at, end)
+        named = _named(shown, data, body_at, end)
     elif codec not in (Codec.RAW, Codec.LZ4, Codec.ZSTD):
         raise CorruptObject(f"{shown} of the remote has an impossible frame")
-    return Frame(codec, size, needed, data[body_at:end]), end
+    return Frame(codec, size, named, data[body_at + len(named) : end]), end
 
 
-def _needed(shown: str, data: bytes, at: int, end: int) -> tuple[tuple[NamedObject, ...], int]:
-    """Return the objects that a dictionary names, and the offset after them.  CorruptObject."""
+def _named(shown: str, data: bytes, at: int, end: int) -> bytes:
+    """Return the names of the objects of a dictionary, as they are there.  CorruptObject."""
     ids_at = at + _NAMED.size
-    counts = _NAMED.unpack_from(data, at) if ids_at <= end else (0, 0)
-    body_at = ids_at + sum(counts) * OID_BYTES
-    ids = [Oid(data[place : place + OID_BYTES]) for place in range(ids_at, body_at, OID_BYTES)]
-    if not ids or body_at > end or len(set(ids)) < len(ids):
+    count = sum(_NAMED.unpack_from(data, at)) if ids_at <= end else 0
+    body_at = ids_at + count * OID_BYTES
+    named = data[at:body_at]
+    is_whole = count > 0 and body_at <= end
+    if not is_whole or len({oid for _, oid in named_objects(named)}) < count:
         raise CorruptObject(f"{shown} of the remote has an impossible dictionary")
-    counted = zip(DICTIONARY_KINDS, counts, strict=True)
+    return named
+
+
+def named_objects(named: bytes) -> list[NamedObject]:
+    """Return the objects that a dictionary names; none if it is empty."""
+    if not named:
+        return []
+    counted = zip(DICTIONARY_KINDS, _NAMED.unpack_from(named), strict=True)
     kinds = [kind for kind, count in counted for _ in range(count)]
-    return tuple(zip(kinds, ids, strict=True)), body_at
+    places = range(_NAMED.size, len(named), OID_BYTES)
+    return [(kind, Oid(named[at : at + OID_BYTES])) for kind, at in zip(kinds, places, strict=True)]
 
 
 def frames_of(shown: str, data: bytes, at: int) -> Iterator[Frame]:

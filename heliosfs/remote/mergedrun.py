@@ -7,11 +7,11 @@ in the others, which are read from the oldest on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from heliosfs.errors import CorruptObject, MissingObject
+from heliosfs.errors import CorruptObject, MissingObject, TooLarge
 from heliosfs.objects.ids import CommitId, Kind, Oid
 from heliosfs.remote.bucket import Bucket, Changed, NoObject
 from heliosfs.remote.frames import NamedObject, objects_of
@@ -34,16 +34,25 @@ _FoundPacks = list[tuple[NamedPack, bytes]]
 class RunReader:
     """The objects of runs, which are read one after another, from the oldest on; close it."""
 
-    def __init__(self, bucket: Bucket, runs: Iterable[Run]) -> None:
+    def __init__(self, bucket: Bucket, runs: Sequence[Run]) -> None:
+        """Prepare to read runs, of which the first one is the newest."""
         self._bucket = bucket
         self._frames = WaitingFrames()
         self._open: dict[int, MergedRun] = {}
         """Runs that are to be merged, and were not returned, by their numbers."""
         self._count = 0
-        nodes = [(node, len(run) > 1) for run in runs for node in run]
-        if any(is_merged_now and node.needed for node, is_merged_now in nodes):
-            for node, _ in nodes:
-                self._frames.expect(node.needed)
+        if any(node.named for run in runs for node in run if len(run) > 1):
+            self._expect(runs)
+
+    def _expect(self, runs: Sequence[Run]) -> None:
+        """Keep what frames need; if that is too much, what those of the oldest runs need."""
+        for run in reversed(runs):
+            for named in (named for node in run for named in node.named):
+                try:
+                    self._frames.expect(named)
+                except TooLarge:
+                    # Others stay as they are, until these are merged.
+                    return
 
     def close(self) -> None:
         """Forget everything."""
@@ -68,7 +77,7 @@ class RunReader:
         for pack, rows in packs:
             self._read_pack(pack, rows, number)
         self._take_held()
-        waiting = self._frames.owners()
+        waiting = self._frames.owners() if self._frames.count else set()
         return [self._open.pop(each) for each in list(self._open) if each not in waiting]
 
     def _read_frames(self, node: TreesNode, number: int) -> _FoundPacks:
@@ -77,7 +86,7 @@ class RunReader:
         if version != node.version:
             raise MissingObject("another one has merged it")
         for frame in trees.frames():
-            if frame.needed:
+            if frame.named:
                 self._frames.hold(trees.shown, frame, number)
             else:
                 self._take(objects_of(trees.shown, frame), self._open.get(number))

@@ -15,7 +15,6 @@ from typing import NamedTuple
 from heliosfs.errors import CorruptObject, MissingObject
 from heliosfs.objects.ids import CommitId, Kind
 from heliosfs.remote.bucket import Bucket, NoObject
-from heliosfs.remote.frames import NamedObject
 from heliosfs.remote.layout import TREES, commit_of, trees_key
 from heliosfs.remote.packfile import PACK_FULL_BYTES
 from heliosfs.remote.packtable import NamedPack
@@ -49,8 +48,8 @@ class TreesNode(NamedTuple):
     """Commits that lie in it."""
     decoded_bytes: int
     """Bytes of all its frames, decoded."""
-    needed: tuple[NamedObject, ...]
-    """Objects of dictionaries."""
+    named: tuple[bytes, ...]
+    """Objects of dictionaries, as each frame names them."""
 
 
 Run = list[TreesNode]
@@ -175,9 +174,9 @@ class MergePlan:
         commits = [CommitId(each.oid) for each in found if each.kind is Kind.COMMIT]
         size = len(trees.data) + sum(small)
         decoded = 0
-        needed: list[NamedObject] = []
+        named: list[bytes] = []
         for frame in trees.frames():
             decoded += frame.size
-            needed += frame.needed
+            named += [frame.named] if frame.named else []
         count = len(trees.packs)
-        return TreesNode(commit, version, size, trees.bases, count, commits, decoded, tuple(needed))
+        return TreesNode(commit, version, size, trees.bases, count, commits, decoded, tuple(named))

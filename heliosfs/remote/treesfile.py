@@ -221,5 +221,5 @@ def plain_objects(trees: PushedTrees) -> Iterator[RemoteObject]:
     CorruptObject.
     """
     for frame in trees.frames():
-        if not frame.needed:
+        if not frame.named:
             yield from objects_of(trees.shown, frame)

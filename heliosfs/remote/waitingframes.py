@@ -13,14 +13,22 @@ from collections.abc import Callable, Iterable, Iterator
 from tempfile import SpooledTemporaryFile
 from typing import NamedTuple
 
-from heliosfs.errors import CorruptObject, MissingObject, StoreFull
+from heliosfs.errors import CorruptObject, MissingObject, StoreFull, TooLarge
 from heliosfs.objects.ids import Oid
-from heliosfs.remote.frames import DICTIONARY_MAX_BYTES, Frame, NamedObject, objects_of
+from heliosfs.remote.frames import (
+    DICTIONARY_MAX_BYTES,
+    Frame,
+    NamedObject,
+    named_objects,
+    objects_of,
+)
 from heliosfs.remote.packfile import RemoteObject
 from heliosfs.remote.treesfile import PushedTrees
 
 _IN_MEMORY_BYTES = 64 * 1024 * 1024
 """Compressed bytes that are held in memory; further ones are in a file."""
+_EXPECTED_MAX = 4_000_000
+"""Most objects that frames may need before these have come: 700 MB, and a million pushes."""
 _KEPT_BYTES = 64 * 1024 * 1024
 """Bytes of objects that are kept for frames which wait."""
 
@@ -36,6 +44,8 @@ class HeldFrame(NamedTuple):
     """The frame, without its bytes."""
     at: int
     stored_bytes: int
+    found_count: int = 0
+    """Number of objects, the first ones, that were here when they were looked for."""
 
 
 class WaitingFrames:
@@ -62,9 +72,14 @@ class WaitingFrames:
             self._file.close()
         self._queue, self._waiting, self._kept = [], {}, {}
 
-    def expect(self, needed: Iterable[NamedObject]) -> None:
-        """Keep what a frame needs that is held later."""
-        self._uses.update(oid for _, oid in needed)
+    def expect(self, named: bytes) -> None:
+        """Keep what a frame names that is held later.  TooLarge."""
+        self._uses.update(oid for _, oid in named_objects(named))
+        if len(self._uses) > _EXPECTED_MAX:
+            raise TooLarge(
+                f"the remote has pushes that need more than {_EXPECTED_MAX} objects of others: "
+                "'helios remote gc' merges them"
+            )
 
     @property
     def expects_any(self) -> bool:
@@ -88,8 +103,8 @@ class WaitingFrames:
     def sift(self, trees: PushedTrees) -> Iterator[RemoteObject]:
         """Yield the objects of frames without a dictionary; hold the others.  CorruptObject."""
         for frame in trees.frames():
-            if frame.needed:
-                self.expect(frame.needed)
+            if frame.named:
+                self.expect(frame.named)
                 self.hold(trees.shown, frame)
             else:
                 yield from objects_of(trees.shown, frame)
@@ -115,9 +130,12 @@ class WaitingFrames:
         """Return a frame all of whose objects are kept, or here; it waits no more."""
         while self._queue:
             held = self._queue.pop()
-            for each in held.frame.needed:
-                if each[1] not in self._kept and not is_here(each):
-                    self._waiting.setdefault(each[1], []).append(held)
+            needed = held.frame.needed
+            for number in range(held.found_count, len(needed)):
+                _, oid = needed[number]
+                if oid not in self._kept and not is_here(needed[number]):
+                    left = held._replace(found_count=number)
+                    self._waiting.setdefault(oid, []).append(left)
                     break
             else:
                 return held

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import pytest
 from blake3 import blake3
 
-from heliosfs.errors import CorruptObject, HeliosError
+from heliosfs.errors import CorruptObject, HeliosError, TooLarge
 from heliosfs.objects.ids import CommitId, Kind, Oid, object_id
 from heliosfs.remote import arrived, frames, mergeplan, treesfile, upload, waitingframes
 from heliosfs.remote.buckets.memory import MemoryBucket
@@ -301,6 +301,22 @@ def test_a_merge_finds_what_lies_in_other_runs(monkeypatch: pytest.MonkeyPatch) 
     reader.check()
 
 
+def test_a_merge_makes_what_waits_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too many pushes that nobody has merged are refused, and merged from the oldest on."""
+    monkeypatch.setattr(mergeplan, "RUN_BYTES", 4_000)
+    monkeypatch.setattr(mergeplan, "_RUN_GROWTH", 1)
+    clock = [1_900_000_000.0]
+    bucket = MemoryBucket(lambda: clock[0])
+    machine = _with_pushes(bucket, 60)
+    monkeypatch.setattr(waitingframes, "_EXPECTED_MAX", 30)
+    with pytest.raises(TooLarge, match="helios remote gc"):
+        Machine(bucket).fetch()
+    for _ in range(8):
+        _settle(bucket, clock)
+    assert DICTIONARY_HEAD[:14] not in _forms(bucket)
+    _read_by_all(bucket, machine)
+
+
 def test_a_merge_leaves_alone_what_it_cannot_read() -> None:
     clock = [1_900_000_000.0]
     bucket = MemoryBucket(lambda: clock[0])
@@ -462,7 +478,7 @@ def test_a_dictionary_that_is_too_large() -> None:
 def test_no_contents_and_no_commits_lie_behind_a_dictionary(kind: Kind) -> None:
     body = frames._RECORD.pack(kind, 4) + b"data"
     older = _noise(1, 200)
-    frame = Frame(AFTER_OTHERS, len(body), ((Kind.TREE, _BASE),), encode_after(body, older))
+    frame = Frame(AFTER_OTHERS, len(body), b"\1\0" + _BASE, encode_after(body, older))
     with pytest.raises(CorruptObject, match="no objects"):
         list(objects_of("trees/x", frame, [older]))
 
@@ -507,7 +523,7 @@ def test_waiting_frames_keep_what_is_needed_and_no_more() -> None:
     tree = _object(Kind.TREE, older.data + b"x")
     frame, _ = read_frame("x", frames.encode_frame_after([tree], [older]), 0)
     for _ in range(2):
-        waiting.expect(frame.needed)
+        waiting.expect(frame.named)
         waiting.hold("x", frame)
     assert waiting.next(lambda wanted: False) is None
     waiting.arrived(other)
