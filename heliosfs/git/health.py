@@ -24,6 +24,7 @@ from heliosfs.steps import Steps, on_thread
 
 _WALK = ("rev-list", "--objects", "--missing=print")
 _ID = re.compile(r"\b[0-9a-f]{64}\b|\b[0-9a-f]{40}\b")
+_READ_BYTES = 1024 * 1024
 _NAMED_MAX = 200
 """Largest number of refs that are searched for a missing object."""
 
@@ -94,8 +95,11 @@ def _boundary(git: Git) -> dict[str, list[bytes]]:
     ids = {bytes.fromhex(end) for end in ends}
     asked = _lines(sorted(each.hex() for each in ids - git.missing(ids)))
     said = git.ask("cat-file", FORMAT, "--buffer", data=asked, seconds=None)
-    commits = ObjectStream(BytesIO(said)).read(len(said) + 1)
-    return {each.id.hex(): parse_commit(each.data).parents for each in commits}
+    stream = ObjectStream(BytesIO(said))
+    found: dict[str, list[bytes]] = {}
+    while commits := stream.read(_READ_BYTES):
+        found.update((each.id.hex(), parse_commit(each.data).parents) for each in commits)
+    return found
 
 
 def _check_boundary(git: Git, refs: list[GitRef], cut: dict[str, str]) -> None:

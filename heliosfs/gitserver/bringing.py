@@ -25,11 +25,9 @@ _FETCH = (
     "fetch",
     "--progress",
     "--force",
-    "--no-auto-maintenance",
     "--no-recurse-submodules",
     "--no-show-forced-updates",
     "--no-tags",
-    "--no-write-fetch-head",
 )
 _SINGLY_MAX = 200
 """Largest number of refs that are asked for one by one after all together have failed."""

@@ -18,6 +18,8 @@ from heliosfs.steps import Steps, on_thread
 RefName: TypeAlias = tuple[str, str]
 """Kind and name of a ref."""
 
+LISTED_SECONDS = 60.0
+"""Time in which a server must have listed its refs."""
 _ID_DIGITS = (40, 64)
 _FIRST = ("main", "master")
 """Branches that a clone shows if the server names none that it has."""
@@ -47,7 +49,9 @@ def ask_listing(url: str, remote: str = "") -> Steps[ServerRefs]:
     """Ask a server for its branches and tags.  Unreachable, UsageError; NotFound without git."""
     # A path may lead into the mount that this process serves.
     yield from on_thread(partial(check_git_url, url))
-    outcome = yield from Transfer(["ls-remote", "--symref", "--", url]).run()
+    outcome = yield from Transfer(
+        ["ls-remote", "--symref", "--", url], silent_seconds=LISTED_SECONDS
+    ).run()
     if outcome.code:
         raise unreachable(remote or url, outcome)
     head = ""

@@ -110,9 +110,18 @@ class Transfer:
     """
 
     def __init__(
-        self, argv: Sequence[str], *, git_dir: str | None = None, fds: Sequence[int] = ()
+        self,
+        argv: Sequence[str],
+        *,
+        git_dir: str | None = None,
+        fds: Sequence[int] = (),
+        silent_seconds: float | None = None,
     ) -> None:
-        """Prepare a command of git; its processes hold `fds` open until the last one has ended."""
+        """Prepare a command of git; its processes hold `fds` open until the last one has ended.
+
+        It is ended when it says nothing for `silent_seconds`, or `SILENT_SECONDS`.
+        """
+        self._silent_seconds = SILENT_SECONDS if silent_seconds is None else silent_seconds
         self.progress = Progress(0, 0, "objects")
         self._argv = list(argv)
         self._git_dir = git_dir
@@ -141,7 +150,7 @@ class Transfer:
         if process is None:
             return GitEnd(-signal.SIGTERM, b"", ["it was ended"])
         if not _has_exited(process, seconds):
-            if time.monotonic() - self._heard > SILENT_SECONDS and not self._is_silent:
+            if time.monotonic() - self._heard > self._silent_seconds and not self._is_silent:
                 self._is_silent = True
                 self._end_processes(process)
             return None
@@ -152,7 +161,7 @@ class Transfer:
             output = b"" if self._output is None or self._has_ended else _whole(self._output)
         said = [each for each in self._said if not _NOISE.match(each)]
         if self._is_silent:
-            said = [f"nothing was heard for {round(SILENT_SECONDS)} s"]
+            said = [f"nothing was heard for {round(self._silent_seconds)} s"]
         return GitEnd(process.returncode, output, said)
 
     def end(self) -> None:

@@ -151,6 +151,21 @@ def test_a_shallow_clone(stage: Stage, clone: Clone, tmp_path: Path) -> None:
     assert stage.run("import", "--verify", str(clone.path)).startswith("3 commits")
 
 
+def test_a_shallow_clone_of_many_branches(stage: Stage, clone: Clone, tmp_path: Path) -> None:
+    """Each of the ends is known, however many there are."""
+    names = [f"side/{number}" for number in range(12)]
+    for name in names:
+        clone.git("checkout", "--quiet", "-b", name, "trunk")
+        clone.write(name.replace("/", "-"), name.encode())
+        clone.commit(name)
+    shallow = tmp_path / "shallow"
+    url = f"file://{clone.path}"
+    clone.git("clone", "--quiet", "--bare", "--depth=1", "--no-single-branch", url, str(shallow))
+    for name in names:
+        said = refusal(stage, shallow, "--branch", name)
+        assert f"is a shallow clone: the history of refs/heads/{name} ends at " in said
+
+
 def test_no_repository_is_begun_for_what_is_refused(
     clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,8 +15,8 @@ import pytest
 
 from heliosfs.commands.verb import exit_code_of
 from heliosfs.errors import Busy, HeliosError, NotFound, Stale
+from heliosfs.gitserver import listing, transfer
 from heliosfs.gitserver import mirror as mirrors
-from heliosfs.gitserver import transfer
 from heliosfs.gitserver.mirror import Mirror
 from heliosfs.gitserver.transfer import Transfer
 from heliosfs.remote.bucket import Unreachable
@@ -62,7 +62,7 @@ def test_a_port_where_nobody_listens() -> None:
 
 
 def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "SILENT_SECONDS", 1.0)
+    monkeypatch.setattr(listing, "LISTED_SECONDS", 1.0)
     silent = socket.create_server(("127.0.0.1", 0))
     with silent, pytest.raises(Unreachable, match="nothing was heard for 1 s"):
         User(f"git://127.0.0.1:{silent.getsockname()[1]}/x")
