@@ -152,6 +152,12 @@ class Served:
             return (yield from conversion.tag(tag, oid, self._names))
         return (yield from conversion.commit(oid))
 
+    def lost_counts(self) -> tuple[int, int]:
+        """Return the numbers of empty directories and special files that `send_ref` left out."""
+        encoders = self._sent.encoder, self._asked.encoder
+        empty_count = sum(each.empty_count for each in encoders)
+        return empty_count, sum(each.special_count for each in encoders)
+
     def _take(self, found: ServedRefs, ref: str, oid: CommitId, *, only_known: bool) -> Steps[None]:
         git_id = self.known_id(oid)
         if git_id is None and only_known:

@@ -50,6 +50,10 @@ class Holdings:
             self._served = Served(self._repository, git.hash_name, self._has, self._add)
         return (yield from self._served.send_ref(commit, tag))
 
+    def lost_counts(self) -> tuple[int, int]:
+        """Return the numbers of empty directories and special files that git does not get."""
+        return self._served.lost_counts() if self._served is not None else (0, 0)
+
     def settle(self) -> Steps[tuple[int, int, int]]:
         """Let the mirror have all of it, and note the ids; return numbers of commits, objects,
         bytes.

@@ -42,14 +42,24 @@ class RefPush(NamedTuple):
     """Name of a tag here."""
 
 
+class Pushed(NamedTuple):
+    """The results of a push."""
+
+    results: list[PushResult | HeliosError]
+    """Result of each ref, or the error that says why it was refused, and what to do."""
+    empty_count: int
+    """Number of empty directories that do not travel, in what was converted."""
+    special_count: int
+    """Number of FIFOs, sockets and devices that do not."""
+
+
 def push(
     repository: Repository, remote: str, refs: Sequence[RefPush], *, with_lease: bool = False
-) -> Steps[list[PushResult | HeliosError]]:
+) -> Steps[Pushed]:
     """Let refs of a git server name commits, and send what they need.
 
-    Return the results in order, or for a ref that was refused the error that says why and what to
-    do: NotFastForward, NotPermitted.  `with_lease` lets refs lose commits, if they still are what
-    was last seen of them.  Raise Unreachable, and nothing here has changed.
+    Refs are refused one by one: NotFastForward, NotPermitted.  `with_lease` lets refs lose commits,
+    if they still are what was last seen of them.  Raise Unreachable, and nothing here has changed.
     """
     return (yield from _Push(repository, remote, refs, with_lease=with_lease).run())
 
@@ -69,8 +79,9 @@ class _Push:
         self._forced: set[RefPush] = set()
         self._counts = (0, 0, 0)
         """Numbers of commits, objects and bytes that no result has told yet."""
+        self._lost = (0, 0)
 
-    def run(self) -> Steps[list[PushResult | HeliosError]]:
+    def run(self) -> Steps[Pushed]:
         for ref in self._refs:
             yield from self._check(ref)
         if len(self._results) < len(self._refs):
@@ -80,7 +91,7 @@ class _Push:
                 yield from on_thread(mirror.open)
                 work = partial(self._push_once, mirror)
                 yield from with_whole_mirror(mirror, self._url, self._remote, work)
-        return [self._results[each] for each in self._refs]
+        return Pushed([self._results[each] for each in self._refs], *self._lost)
 
     def _named(self, ref: RefPush) -> RefPush:
         is_tag = ref.commit is None and self._seen(ref) is None
@@ -166,6 +177,7 @@ class _Push:
                     continue
                 sent[ref] = SentRef((ref.kind, ref.name), old, new)
             self._counts = yield from holdings.settle()
+            self._lost = holdings.lost_counts()
         return sent
 
     def _send(self, mirror: Mirror, group: dict[RefPush, SentRef]) -> Steps[None]:

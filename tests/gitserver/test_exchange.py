@@ -333,3 +333,14 @@ def test_commits_that_were_squashed_in_git_are_not_dropped_there(
     assert server.refs["refs/heads/main"] == before["refs/heads/main"]
     assert "(forced)" in user.run("push", "--force-with-lease")
     server.check()
+
+
+def test_what_git_cannot_hold_is_told(server: Server) -> None:
+    user = User(server.url)
+    user.commit("first", a=b"1\n")
+    user.files.directory(b"empty/below")
+    user.files.fifo(b"pipe")
+    user.commit("second", b=b"2\n")
+    assert "empty directories (2) and FIFOs, sockets and devices (1): " in user.run("push")
+    assert git(server.path, "ls-tree", "-r", "--name-only", "main") == b"a\nb\n"
+    assert "FIFO" not in user.run("push")

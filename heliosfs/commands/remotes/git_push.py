@@ -8,15 +8,18 @@ from heliosfs.commands.options import Options
 from heliosfs.commands.remotes.outcomes import PushedRef, RefOutcome
 from heliosfs.commands.verb import Request
 from heliosfs.errors import HeliosError
-from heliosfs.gitserver.push import RefPush, push
+from heliosfs.gitserver.push import Pushed, RefPush, push
 from heliosfs.repo.remotes import EXPERIMENTS, TAGS
 from heliosfs.steps import Steps
 
 
 def push_refs(
     request: Request, options: Options, remote: str, refs: Sequence[PushedRef]
-) -> Steps[list[RefOutcome]]:
-    """Push branches and tags; a refused one does not keep the others."""
+) -> Steps[tuple[list[RefOutcome], str]]:
+    """Push branches and tags; a refused one does not keep the others.
+
+    Return also what is to be told of files that git cannot hold.
+    """
     if any(each.kind == EXPERIMENTS for each in refs) and "all" not in options:
         raise options.misuse(
             f"{remote} is a git server, and experiments do not travel through git: push the "
@@ -28,13 +31,22 @@ def push_refs(
         for each in refs
     ]
     with_lease = "force-with-lease" in options
-    results = yield from push(request.repository, remote, wanted, with_lease=with_lease)
+    pushed = yield from push(request.repository, remote, wanted, with_lease=with_lease)
     outcomes = []
-    for ref, result in zip(refs, results, strict=True):
+    for ref, result in zip(refs, pushed.results, strict=True):
         if not isinstance(result, HeliosError):
             outcomes.append(RefOutcome(ref, result, ""))
         elif len(refs) == 1:
             raise result
         else:
             outcomes.append(RefOutcome(ref, None, str(result)))
-    return outcomes
+    return outcomes, _lost(pushed)
+
+
+def _lost(pushed: Pushed) -> str:
+    counts = (
+        (pushed.empty_count, "empty directories"),
+        (pushed.special_count, "FIFOs, sockets and devices"),
+    )
+    told = " and ".join(f"{what} ({count})" for count, what in counts if count)
+    return f"git cannot hold {told}: they stay here\n" if told else ""

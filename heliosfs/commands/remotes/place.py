@@ -57,7 +57,8 @@ class GitBranches:
         return (yield from self._one(RefPush(HEADS, name, None)))
 
     def _one(self, ref: RefPush) -> Steps[PushResult]:
-        [result] = yield from push_to_git(self._repository, self._remote, [ref], with_lease=True)
+        pushed = yield from push_to_git(self._repository, self._remote, [ref], with_lease=True)
+        [result] = pushed.results
         if isinstance(result, HeliosError):
             raise result
         return result

@@ -49,18 +49,19 @@ def push(request: Request, options: Options) -> Steps[str]:
     remote, chosen = _chosen(request, options)
     url = request.repository.remotes.url(remote)
     if request.repository.remotes.notes.is_git(remote):
-        outcomes = yield from push_refs(request, options, remote, chosen)
+        outcomes, lost = yield from push_refs(request, options, remote, chosen)
         place: BranchPlace = GitBranches(request.repository, remote)
     else:
         bucket = yield from read_far(partial(open_bucket, url))
         outcomes = yield from _push_to_bucket(request, options, remote, bucket, chosen)
+        lost = ""
         place = BucketBranches(request.repository, remote, bucket)
     pushed = [ref.name for ref, result, _ in outcomes if result and ref.commit]
     outcomes += yield from clear_work(request.repository, place, remote, pushed)
     code = exit_code(outcomes)
     if "json" in options:
         return answer(json_reply(document_of(remote, url, outcomes)), code)
-    return answer("" if "quiet" in options else text_of(url, outcomes), code)
+    return answer("" if "quiet" in options else text_of(url, outcomes) + lost, code)
 
 
 def _push_to_bucket(
