@@ -237,7 +237,7 @@ def _memory(settings: Settings, limit_bytes: int) -> Finding:
 
 
 def _mounted(view: locate.Location) -> Iterator[Finding]:
-    from heliosfs.store.layout import VERSION
+    from heliosfs.store.version import VERSION
 
     mount = mounttable.mount_over(view.root)
     root = mount.path if mount else view.root
@@ -329,7 +329,7 @@ def _unmounted(place: locate.Location) -> Iterator[Finding]:
 
 def _store(fd: int) -> Finding:
     from heliosfs.store.directory import Directory
-    from heliosfs.store.layout import VERSION, read_format
+    from heliosfs.store.version import VERSION, read_format
 
     directory = Directory(fd)
     try:

@@ -106,7 +106,7 @@ class Preparer:
         return git_id, int(Kind.PARTS), oid, size
 
     def _whole(self, oid: Oid, kind: Kind, data: bytes) -> Row:
-        codec, body = encode_alone(data, prefer_zstd=self._prefer_zstd)
+        codec, body = encode_alone(oid, kind, data, prefer_zstd=self._prefer_zstd)
         return oid, int(kind), len(data), 0, None, int(codec), body
 
 

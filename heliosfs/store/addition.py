@@ -9,7 +9,8 @@ from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.base import Edit, NewObject
 from heliosfs.store.deferral import Deferral
 from heliosfs.store.encoding.codecs import Codec, encode
-from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, Body, looks_compressible
+from heliosfs.store.encoding.large import compressed_part, is_part, looks_compressible
+from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, Body
 from heliosfs.store.encoding.places import PackedObject
 from heliosfs.store.exclusive import Exclusive
 from heliosfs.store.l2.database import ObjectDatabase
@@ -81,13 +82,14 @@ class PackedAddition(HashedAddition):
         self._drop_known(large)
         bodies: dict[Oid, Body] = {}
         deferred: dict[Oid, Body] = {}
-        for oid, (_, data, _, _) in large.items():
-            if not looks_compressible(data):
-                bodies[oid] = Codec.RAW, data
-            elif self._is_urgent:
-                deferred[oid] = Codec.RAW, data
-            else:
-                bodies[oid] = encode(data, prefer_zstd=self._deferral.prefer_zstd)
+        later: list[Oid] = []
+        for oid, each in large.items():
+            if self._is_urgent and looks_compressible(each.data):
+                deferred[oid] = Codec.RAW, each.data
+                continue
+            bodies[oid] = self._encode(oid, each)
+            if bodies[oid][0] == Codec.RAW and is_part(each.kind, len(each.data)):
+                later.append(oid)
         # With one write for all of them: each call waits for the interpreter twice.
         packs = self._database.packs
         places = packs.append_all([*bodies.values()])
@@ -95,8 +97,19 @@ class PackedAddition(HashedAddition):
         for oid, place in zip((*bodies, *deferred), places, strict=True):
             kind, data, _, _ = large[oid]
             self._written.append(Pending(oid, kind, PackedObject(place, len(data)), None))
-        self._deferred = [*deferred]
+        self._deferred = [*later, *deferred]
         self.oids = oids
+
+    def _encode(self, oid: Oid, each: NewObject) -> Body:
+        """Return the body of an object: as it is, if there is no time, or it does not shrink."""
+        kind, data, _, _ = each
+        body: Body | None = None
+        prefer_zstd = self._deferral.prefer_zstd
+        if not self._is_urgent and is_part(kind, len(data)):
+            body = compressed_part(oid, data, prefer_zstd=prefer_zstd)
+        elif not self._is_urgent and looks_compressible(data):
+            body = encode(data, prefer_zstd=prefer_zstd)
+        return body or (Codec.RAW, data)
 
     def _drop_known(self, large: dict[Oid, NewObject]) -> None:
         """Drop the objects that the store has from those to write."""

@@ -333,15 +333,16 @@ class Store(Objects, StateMap, Protocol):
     findings: list[str]
     """Lines for people about what was not as it had been left when the store was opened."""
     refusal: StoreError | None
-    """Error with which each publish is refused, since the disk was full or read-only when the store
-    was opened; None for all others."""
+    """Error that refuses each publish, if the disk was full or read-only at the open; else None."""
 
     promises: Promises
-    """Contents that a remote has and the store has not: `read` raises PromisedObject for them, and
-    `contains` is False."""
+    """Contents that a remote has, and not the store: `read` raises PromisedObject for them."""
 
     def directory_beside(self, name: str) -> int:
         """Return a descriptor, to be closed, of a directory for what may be lost.  StoreError."""
+
+    def read_piece(self, oid: Oid, kind: Kind, size: int, start: int, stop: int) -> bytes | None:
+        """Return a range of an object of `size` bytes, checked; None if `read` must be asked."""
 
     def bulk(self) -> Bulk:
         """Begin a bulk.  Raise Busy while another one, or a garbage collection, is under way."""

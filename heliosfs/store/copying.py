@@ -196,7 +196,7 @@ class CopiedSnapshot:
         body = record[at:]
         if codec == Codec.PACKED:
             payload = Payload(number, codec, kind, kept, size, base, position, body)
-            payload = unpacked(self._snapshot.packs, payload)
+            payload = unpacked(self._snapshot.packs, payload, keeps_table=True)
             codec, body = payload.codec, payload.body
         encoded = Encoded(Codec(codec), body)
         base_oid = None if base is None else self._oid_of(base)

@@ -6,6 +6,9 @@ them, and plans work that reads some, compresses them into the other pack, and n
 in L2, as a garbage collection does with the bodies of packs that are mostly dead (`gc.packcopy`).
 The pack of deferred bodies is deleted when L2 names nothing in it any more.
 
+What cannot be compressed waits, too: parts of large files get the tables by which a few KB of them
+are read alone (`gc.recoding`).  To make them at once would be a fifth of the CPU time of a write.
+
 A crash, at any point, leaves each object at one of its two places.  What a run that ended did not
 compress stays as it came, and takes more disk until a `gc --aggressive` (`gc.repack`): the list is
 in memory only.
@@ -14,17 +17,16 @@ in memory only.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-from heliosfs.objects.ids import Oid, object_id
+from heliosfs.objects.ids import Oid
 from heliosfs.pace import Pace
 from heliosfs.steps import Work
-from heliosfs.store.encoding.codecs import Codec, DecodeError, Encoded, encode
+from heliosfs.store.encoding.codecs import DecodeError
 from heliosfs.store.exclusive import Exclusive
-from heliosfs.store.gc.packcopy import move_bodies, raw_body
+from heliosfs.store.gc.recoding import Recoding
 from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.reader import Snapshot
-from heliosfs.store.l2.record import Payload
 from heliosfs.store.pending import PendingObjects
 
 _WAITING_MAX = 1 << 18
@@ -97,34 +99,25 @@ class _Compression:
         """
         database = self._database
         with database.writing:
+            recoding = Recoding(database.packs, prefer_zstd=self._prefer_zstd)
             with database.reading() as snapshot:
-                found = list(self._found(snapshot))
-            if found:
-                places = database.packs.append_all([encoded for _, encoded in found])
-                # On the disk before L2 names the new places, as in a drain.
-                database.packs.sync()
-                payloads = [payload for payload, _ in found]
-                moves = list(zip(payloads, places, strict=True))
-                database.change(lambda change: move_bodies(change, moves))
+                self._take(snapshot, recoding)
+            if recoding:
+                recoding.write()
+                database.change(recoding.apply)
         self._succeeded = True
 
-    def _found(self, snapshot: Snapshot) -> Iterator[tuple[Payload, Encoded]]:
-        """Yield the record of each object that can be compressed, and its new body."""
+    def _take(self, snapshot: Snapshot, recoding: Recoding) -> None:
         pace = Pace()
         for oid in self._oids:
             pace()
             for number in snapshot.candidates(oid):
                 try:
                     payload = snapshot.payload(number)
-                    data = raw_body(self._database.packs, payload)
                 except DecodeError:
                     # Left to the check, and to the reader of this object.
                     continue
-                if data is None or object_id(payload.kind, data) != oid:
-                    continue
-                encoded = encode(data, prefer_zstd=self._prefer_zstd)
-                if encoded.codec != Codec.RAW:
-                    yield payload, encoded
+                recoding.take(payload, oid)
 
     def apply(self) -> None:
         if self._succeeded:

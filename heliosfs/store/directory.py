@@ -34,6 +34,8 @@ class Directory:
             self._owners = {os.fstat(dir_fd).st_uid, os.geteuid(), 0}
             self.fd = os.dup(dir_fd)
         self._syncing = threading.Lock()
+        self.declaring = threading.Lock()
+        """Lock of a change of `format` while the store is open, from its read to its rename."""
         self.failure: str | None = None
         """Reason why nothing can be relied on, once a sync has failed; kept until the next open.
 

@@ -22,47 +22,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
-from heliosfs.errors import StoreBusy, StoreError, StoreFormat, StoreFull, StoreUnwritable
+from heliosfs.errors import StoreBusy, StoreError, StoreFull, StoreUnwritable
 from heliosfs.store.directory import Directory, store_error
 
-VERSION = 3
-PROMISING = 4
-"""Version of a store of `VERSION` that has promises, which earlier programs must not open."""
-
-_FORMAT = "format"
-_FORMAT_NEW = "format.new"
 _LOCK = "lock"
-_TEXT = "heliosfs store\nversion {}\n"
 _PART = re.compile(r"(journal|pack|promises)-\d+")
-_PATTERN = re.compile(rb"heliosfs store\nversion (\d+)\n")
-
-
-def read_format(directory: Directory) -> int | None:
-    """Return the version of the store in this directory, None without one.  Raise StoreFormat.
-
-    A store that has promises is of `VERSION` all the same.
-    """
-    version = _declared(directory)
-    return VERSION if version == PROMISING else version
-
-
-def _declared(directory: Directory) -> int | None:
-    try:
-        text = directory.read(_FORMAT)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise store_error("cannot read the store's format", error) from error
-    match = _PATTERN.fullmatch(text)
-    if match is None:
-        raise StoreFormat("the file `format` in this directory is not that of a heliosfs store")
-    version = int(match[1])
-    if not 0 < version <= PROMISING:
-        raise StoreFormat(
-            f"the store has format {version}, and this heliosfs knows formats 1 to {PROMISING}: "
-            "install a newer heliosfs"
-        )
-    return version
 
 
 def check_unmade(directory: Directory, database: str) -> None:
@@ -94,29 +58,6 @@ def remove_leftovers(directory: Directory, names: Iterable[str]) -> None:
                 directory.unlink(name)
     except OSError as error:
         raise store_error("cannot delete files of an earlier format", error) from error
-
-
-def declare_promises(directory: Directory, *, has_promises: bool) -> None:
-    """Let `format` say that the store has promises, or that it has none any more.  StoreError."""
-    version = PROMISING if has_promises else VERSION
-    if _declared(directory) != version:
-        write_format(directory, version)
-
-
-def write_format(directory: Directory, version: int = VERSION) -> None:
-    """Declare the directory a store of this format, as the last step of creating it."""
-    try:
-        fd = directory.open(_FORMAT_NEW, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        try:
-            directory.write(fd, (_TEXT.format(version).encode(),), 0)
-            directory.sync(fd)
-        finally:
-            os.close(fd)
-        # Last: a crash before this leaves a directory that `check_unmade` still takes for new.
-        directory.rename(_FORMAT_NEW, _FORMAT)
-        directory.sync_names()
-    except OSError as error:
-        raise store_error("cannot make a store", error) from error
 
 
 def release_lock(directory: Directory, fd: int, *, is_clean: bool, holder: int = 0) -> None:

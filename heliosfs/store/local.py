@@ -32,6 +32,7 @@ from heliosfs.store.layers import StateLayers
 from heliosfs.store.layout import Lock, release_lock
 from heliosfs.store.opening import open_parts
 from heliosfs.store.pending import ColdObject, Pending, PendingObjects, bytes_of
+from heliosfs.store.pieces import read_piece
 from heliosfs.store.settling import Settling
 from heliosfs.store.sidefile import BesideFile, directory_beside
 from heliosfs.store.witness import Witness
@@ -75,6 +76,7 @@ class LocalStore:
         self._closed = False
         self._cache = ObjectCache(cache_bytes)
         self._pending = PendingObjects()
+        self.read_piece = partial(read_piece, self._l2, self._pending)
         self._state = state = StateLayers(self._l2)
         # Bound, not passed on by methods of the store: see `StateLayers`.
         self.get, self.put = state.get, state.put

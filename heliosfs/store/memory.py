@@ -112,6 +112,12 @@ class MemoryStore(MemoryState):
         os.makedirs(os.path.join(self._beside, name), exist_ok=True)
         return os.open(os.path.join(self._beside, name), os.O_RDONLY | os.O_DIRECTORY)
 
+    def read_piece(self, oid: Oid, kind: Kind, size: int, start: int, stop: int) -> bytes | None:
+        found = self.objects.get(oid)
+        if found is None or (found.kind, len(found.data)) != (kind, size):
+            return None
+        return found.data[start:stop] if object_id(kind, found.data) == oid else None
+
     def read(self, oid: Oid, kind: Kind) -> bytes:
         found = self.objects.get(oid)
         if found is None:

@@ -40,19 +40,21 @@ from heliosfs.store.l2.encoder import write_batches
 from heliosfs.store.l2.environment import FILE, NEW_FILE
 from heliosfs.store.l2.statecheck import state_problems
 from heliosfs.store.layout import (
-    VERSION,
     Lock,
     check_unmade,
-    declare_promises,
-    read_format,
     release_lock,
     remove_leftovers,
     take_lock,
-    write_format,
 )
 from heliosfs.store.pending import Batches
 from heliosfs.store.promisefile import StoredPromises
 from heliosfs.store.promises import Promises
+from heliosfs.store.version import (
+    VERSION,
+    declare_promises,
+    read_format,
+    write_format,
+)
 from heliosfs.store.witness import (
     WITNESS_FILE,
     Reached,
@@ -254,7 +256,7 @@ class _Opening:
         database.packs.tidy(database.uses)
         _remove_journal(directory)
         if self._is_new:
-            write_format(directory)
+            write_format(directory, database.packs.declaration.version)
         witness.note(batch=batches.last, generation=database.totals.generation)
         journal = Journal(directory, totals.salt, batches.last, witness)
         if not is_brief:

@@ -22,10 +22,11 @@ from heliosfs.store.l2.remains import PageRemains
 from heliosfs.store.l2.sealed import seal, shown_key
 from heliosfs.store.l2.series import block_number, split_block
 from heliosfs.store.l2.totals import decode_totals
-from heliosfs.store.layout import VERSION, read_format, share_lock
+from heliosfs.store.layout import share_lock
 from heliosfs.store.pending import Pending
 from heliosfs.store.promisefile import StoredPromises
 from heliosfs.store.promises import PackRows, Promises
+from heliosfs.store.version import VERSION, read_format
 from heliosfs.store.witness import Reached, check_batch, check_generation, read_witness
 
 

@@ -16,6 +16,7 @@ from heliosfs.workspace.account import Account
 from heliosfs.workspace.extents import EXTENTS_MAX, Extents
 from heliosfs.workspace.needed_parts import check_here
 from heliosfs.workspace.parts import DirtyPart, LoadedParts, StoredParts
+from heliosfs.workspace.scattered import ScatteredReads
 
 _ZEROS = bytes(PART_BYTES)
 
@@ -30,12 +31,13 @@ class LargeFile:
     parts are dirty.
     """
 
-    __slots__ = ("loaded", "size", "stored", "tail")
+    __slots__ = ("loaded", "scattered", "size", "stored", "tail")
 
     def __init__(self, size: int, ids: dict[int, BlobId], account: Account | None = None) -> None:
         self.size = size
         self.stored = StoredParts(ids)
         self.loaded = LoadedParts(account or Account())
+        self.scattered = ScatteredReads()
         self.tail = -1
         """Number of the part that was written last; -1 if none was."""
 
@@ -268,6 +270,10 @@ class LargeFile:
             return piece + bytes(stop - start - len(piece))
         if part is None:
             length = min(PART_BYTES, self.size - index * PART_BYTES)
+            if self.scattered.is_piece(index, start, stop):
+                found = self.stored.read_piece(store, index, length, start, stop)
+                if found is not None:
+                    return found
             part = self.stored.read(store, index, length)
             if part:
                 self.loaded.hold_read(index, part)

@@ -76,6 +76,16 @@ class StoredParts:
             )
         return data
 
+    def read_piece(
+        self, store: Store, number: int, length: int, start: int, stop: int
+    ) -> bytes | None:
+        """Return the stored bytes from `start` to `stop` of a part of `length` bytes, checked.
+
+        None for a hole, or if `read` is needed, which may fail.
+        """
+        oid = self.ids.get(number)
+        return None if oid is None else store.read_piece(oid, Kind.BLOB, length, start, stop)
+
     def store_list(self, store: Store, size: int, base: Oid | None) -> Oid:
         """Add the list for a file of `size` bytes to the store's batch, and return its id."""
         edits: Sequence[Edit] = ()

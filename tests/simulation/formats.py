@@ -17,7 +17,7 @@ from heliosfs.store.l2.environment import (
 )
 from heliosfs.store.l2.sealed import unseal
 from heliosfs.store.l2.totals import decode_totals
-from heliosfs.store.layout import VERSION, read_format
+from heliosfs.store.version import VERSION, read_format
 from heliosfs.store.witness import WITNESS_FILE
 from tests.simulation.disk import Disk
 

@@ -35,7 +35,7 @@ from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
 from heliosfs.steps import Steps, Work
 from heliosfs.store import directory, drain, witness
-from heliosfs.store.encoding import packs
+from heliosfs.store.encoding import packfiles, packs
 from heliosfs.store.formats import format2
 from heliosfs.store.gc import packcopy, repack, sweep
 from heliosfs.store.journal import journal
@@ -63,7 +63,7 @@ _PREPARED_BYTES = 64 * 1024
 LIMITS: tuple[tuple[ModuleType, str, int], ...] = (
     (encoder, "TXN_OBJECTS", 3),
     (packs, "PACK_MAX_BYTES", 150_000),
-    (packs, "_OPEN_MAX", 2),
+    (packfiles, "_OPEN_MAX", 2),
     (sweep, "_SCANNED", 4),
     (sweep, "_LISTED", 5),
     (sweep, "_REMOVED", 2),
@@ -513,7 +513,7 @@ def simulated() -> Iterator[None]:
         *LIMITS,
         *(
             (module, "threading", GatedThreading)
-            for module in (database, directory, drain, packs, witness)
+            for module in (database, directory, drain, packfiles, packs, witness)
         ),
     )
     kept = [(module, name, getattr(module, name)) for module, name, _ in seams]

@@ -16,9 +16,11 @@ from heliosfs.errors import CorruptObject, StoreError, StoreFull
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.base import NewObject
 from heliosfs.store.directory import Directory
+from heliosfs.store.encoding import packfiles
 from heliosfs.store.encoding import packs as packs_module
 from heliosfs.store.encoding.codecs import Codec, DecodeError, decode
-from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, Packs, encode_large
+from heliosfs.store.encoding.large import encode_large
+from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, Packs
 from heliosfs.store.encoding.places import (
     PackLocation,
     PackUse,
@@ -154,7 +156,7 @@ def test_a_pack_of_which_nothing_was_published_is_deleted(tmp_path: Path) -> Non
 
 def test_packs_have_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packs_module, "PACK_MAX_BYTES", 100_000)
-    monkeypatch.setattr(packs_module, "_OPEN_MAX", 3)
+    monkeypatch.setattr(packfiles, "_OPEN_MAX", 3)
     store = open_store(tmp_path)
     parts = [random.Random(number).randbytes(70_000) for number in range(12)]
     oids = add(store, *parts)

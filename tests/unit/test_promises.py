@@ -10,7 +10,7 @@ import pytest
 
 from heliosfs.errors import CorruptObject, MissingObject, PromisedObject, StoreFormat, StoreFull
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store import layout
+from heliosfs.store import version
 from heliosfs.store.directory import Directory
 from heliosfs.store.memory import MemoryStore
 from heliosfs.store.promisefile import MemoryPromises, Promise
@@ -168,7 +168,7 @@ def test_an_earlier_version_refuses_the_store(
     store = open_local(tmp_path)
     store.promises.add("origin", [_pack(1, range(10))])
     store.close()
-    monkeypatch.setattr(layout, "PROMISING", layout.VERSION)
+    monkeypatch.setattr(version, "_NEWEST", version.VERSION)
     with pytest.raises(StoreFormat, match="install a newer heliosfs"):
         open_local(tmp_path)
 

@@ -33,6 +33,9 @@ class Codec(IntEnum):
     SPLICE_ZSTD = 5
     PACKED = 6
     """The body is a place in a pack, where the encoded object lies."""
+    BLOCKS = 7
+    """In packs alone: blocks, of which a place has the table.  In memory, the length of the table
+    and the table come before them."""
 
 
 _RAW, _LZ4, _ZSTD = Codec.RAW, Codec.LZ4, Codec.ZSTD
@@ -123,13 +126,13 @@ def squeeze(data: bytes) -> Encoded:
     return Encoded(Codec.ZSTD, zstd.compress(data, _SQUEEZE_LEVEL))
 
 
-def decode(codec: int, body: bytes, size: int) -> bytes:
+def decode(codec: int, body: bytes | memoryview, size: int) -> bytes:
     """Decode an object of `size` bytes that was encoded without reference.  Raise DecodeError."""
     try:
         if codec == _LZ4:
             data = _unlz4(body, size, b"")
         elif codec == _RAW:
-            data = body
+            data = bytes(body)
         elif codec == _ZSTD:
             data = _unzstd(body, size, b"")
         else:
@@ -328,7 +331,7 @@ def _around(base: bytes, head: int, tail: int) -> bytes:
     return base[max(0, head - _CONTEXT_BYTES) : max(0, len(base) - tail) + _CONTEXT_BYTES]
 
 
-def _unlz4(body: bytes, size: int, before: bytes) -> bytes:
+def _unlz4(body: bytes | memoryview, size: int, before: bytes) -> bytes:
     """Decompress lz4.
 
     The library allocates `size` bytes before it looks at the body, so a size that no body of this
@@ -369,7 +372,7 @@ def decode_after(body: bytes, size: int, before: bytes) -> bytes:
     return data
 
 
-def _unzstd(body: bytes, size: int, before: bytes) -> bytes:
+def _unzstd(body: bytes | memoryview, size: int, before: bytes) -> bytes:
     """Decompress zstd to at most `size` bytes, so that a damaged length cannot fill the memory."""
     prefix = zstd.ZstdDict(before, is_raw=True).as_prefix if before else None
     data: bytes = zstd.ZstdDecompressor(zstd_dict=prefix).decompress(body, max_length=size)

@@ -22,49 +22,29 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import NamedTuple, TypeAlias
 
-from lz4 import block as lz4  # type: ignore[import-untyped]
-
-from heliosfs.errors import StoreError
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.directory import Directory, store_error, store_errors
+from heliosfs.store.encoding.blocks import decode_blocks, split_blocks, with_table
 from heliosfs.store.encoding.codecs import (
     Codec,
     DecodeError,
     Encoded,
     decode,
-    encode,
 )
+from heliosfs.store.encoding.packfiles import PREFIX, PackFiles
 from heliosfs.store.encoding.places import PackedObject, PackLocation, PackUse
+from heliosfs.store.version import BlocksDeclaration
 
 Body: TypeAlias = "tuple[Codec, bytes | memoryview]"
-"""Codec and bytes of an encoded object."""
+"""Codec and bytes of an encoded object; those of BLOCKS with their table."""
 
-PREFIX = "pack-"
 PACKED_FROM_BYTES = 64 * 1024
 PACK_MAX_BYTES = 256 * 1024 * 1024
 """Size from which a pack gets no more bodies, so that the disk of dead ones can be recovered
 separately."""
-_SAMPLE_BYTES = 4096
-_CODECS = frozenset((Codec.RAW, Codec.LZ4, Codec.ZSTD))
+_CODECS = frozenset((Codec.RAW, Codec.LZ4, Codec.ZSTD, Codec.BLOCKS))
 """Codecs of the bodies in packs."""
-_OPEN_MAX = 64
-
-
-def encode_large(data: bytes, *, prefer_zstd: bool = False) -> Encoded:
-    """Encode bytes without a base; stop early if they look incompressible.
-
-    128 KiB: 4 us of random bytes, 110 us of source text.
-    """
-    if not looks_compressible(data):
-        return Encoded(Codec.RAW, data)
-    return encode(data, prefer_zstd=prefer_zstd)
-
-
-def looks_compressible(data: bytes | memoryview) -> bool:
-    """Return True if a sample of large bytes becomes smaller: 4 us."""
-    middle = len(data) // 2
-    sample = b"".join((data[:_SAMPLE_BYTES], data[middle : middle + _SAMPLE_BYTES]))
-    return len(lz4.compress(sample, store_size=False)) <= len(sample) // 8 * 7
+_BLOCKS = int(Codec.BLOCKS)
 
 
 class PackSync(NamedTuple):
@@ -104,11 +84,10 @@ class Packs:
     def __init__(self, directory: Directory, *, is_read_only: bool = False) -> None:
         """With `is_read_only` nobody may append or call `tidy`."""
         self._directory = directory
-        self._flags = os.O_RDONLY if is_read_only else os.O_RDWR
+        flags = os.O_RDONLY if is_read_only else os.O_RDWR
+        self.files = PackFiles(directory, flags, lambda: {self._growing.pack, self._deferred.pack})
         self._appending = threading.Lock()
-        self._table = threading.Lock()
-        """Lock of `_fds`, held while a file is read, so that nobody closes it meanwhile."""
-        self._fds: dict[int, int] = {}
+        self.declaration = BlocksDeclaration(directory)
         self._growing = _Growing()
         self._deferred = _Growing()
         """The pack of bodies that will be compressed, and leave it then."""
@@ -159,6 +138,8 @@ class Packs:
         """
         growing = self._deferred if are_deferred else self._growing
         places: list[PackLocation] = []
+        if any(codec == Codec.BLOCKS for codec, _ in bodies):
+            self.declaration.declare()
         with self._appending:
             # After a failed sync, bytes that L2 would name may be lost.
             self._directory.check()
@@ -176,15 +157,18 @@ class Packs:
         if not growing.is_open:
             self._begin(growing)
         places: list[PackLocation] = []
+        stored: list[bytes | memoryview] = []
         pack, end = growing.pack, growing.end
         for codec, body in bodies:
             if end >= PACK_MAX_BYTES:
                 break
-            places.append(PackLocation(pack, end, len(body), codec))
+            table = b""
+            if codec == Codec.BLOCKS:
+                table, body = split_blocks(body)
+            places.append(PackLocation(pack, end, len(body), codec, table))
+            stored.append(body)
             end += len(body)
-        with self._table:
-            fd = self._fd(pack)
-        self._directory.write(fd, [body for _, body in bodies[: len(places)]], growing.end)
+        self._directory.write(self.files.fd(pack), stored, growing.end)
         self.disk_bytes += end - growing.end
         growing.end = end
         self._append_count += 1
@@ -224,39 +208,42 @@ class Packs:
                 if pack in uses or not self.is_settled(pack):
                     continue
                 name = f"{PREFIX}{pack}"
-                with self._table:
-                    fd = self._fds.pop(pack, None)
-                if fd is not None:
-                    os.close(fd)
+                self.files.forget(pack)
                 self.disk_bytes -= self._directory.status(name).st_size
                 self._directory.unlink(name)
         except OSError as error:
             raise store_error("cannot delete a pack", error) from error
 
     def read(self, place: PackLocation) -> Encoded:
-        """Return the body at a place.  Raise DecodeError if the pack ends before the body does."""
-        pack, offset, length, codec = place
-        if codec not in _CODECS:
-            raise DecodeError(f"codec {codec} is unknown in pack {pack}")
-        try:
-            with self._table:
-                fd = self._fd(pack)
-                # Before as many bytes are allocated as a damaged place asks for.
-                is_there = offset + length <= os.fstat(fd).st_size
-                body = os.pread(fd, length, offset) if is_there else b""
-        except (OSError, StoreError) as error:
-            raise DecodeError(f"pack {pack} cannot be read: {error}") from error
-        if len(body) != length:
-            raise DecodeError(f"pack {pack} ends before byte {offset + length}")
-        return Encoded(Codec(codec), body)
+        """Return the body at a place, with its table if it is in blocks, as `append` takes it.
+
+        Raise DecodeError if the pack ends before the body does.
+        """
+        body = self._body(place)
+        if place.codec == _BLOCKS:
+            return with_table(place.table, body)
+        return Encoded(Codec(place.codec), body)
+
+    def read_whole(self, place: PackLocation, size: int) -> bytes:
+        """Return the object of `size` bytes whose body is at a place.  Raise DecodeError."""
+        body = self._body(place)
+        if place.codec == _BLOCKS:
+            # As it is, if it is as long as the object: its id tells, whatever the table says.
+            return body if place.length == size else decode_blocks(place.table, body, size)
+        return decode(place.codec, body, size)
+
+    def _body(self, place: PackLocation) -> bytes:
+        if place.codec not in _CODECS:
+            raise DecodeError(f"codec {place.codec} is unknown in pack {place.pack}")
+        return self.files.read(place, 0, place.length)
 
     def begin_sync(self) -> PackSync:
         """Return the scope of a sync that begins now.  Raise StoreError."""
-        with self._appending, self._table:
+        with self._appending:
             with store_errors("cannot sync the packs"), ExitStack() as duplicated:
                 fds = []
                 for pack in sorted(self._unsynced):
-                    fds.append(os.dup(self._fd(pack)))
+                    fds.append(self.files.duplicate(pack))
                     duplicated.callback(os.close, fds[-1])
                 duplicated.pop_all()
             names = self._names_made if self._names_made > self._names_synced else 0
@@ -288,9 +275,7 @@ class Packs:
 
     def close(self) -> None:
         """Close the files.  Idempotent."""
-        for fd in self._fds.values():
-            os.close(fd)
-        self._fds.clear()
+        self.files.close()
 
     def _adopt(self, pack: int, use: PackUse | None) -> None:
         name = f"{PREFIX}{pack}"
@@ -299,7 +284,7 @@ class Packs:
             return
         length = self._directory.status(name).st_size
         if length > use.end:
-            self._directory.truncate(self._fd(pack), use.end)
+            self._directory.truncate(self.files.fd(pack), use.end)
         self.disk_bytes += min(length, use.end)
         # Appending goes on in the last pack, if that is not full.
         growing = self._growing
@@ -310,30 +295,14 @@ class Packs:
     def _begin(self, growing: _Growing) -> None:
         known = (self._growing.pack, self._deferred.pack)
         pack = max(*known, *pack_numbers(self._directory)) + 1
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
-        with self._table:
-            self._make_room()
-            self._fds[pack] = self._directory.open(f"{PREFIX}{pack}", flags)
+        self.files.create(pack)
         self._names_made += 1
         growing.pack, growing.end = pack, 0
-
-    def _fd(self, pack: int) -> int:
-        fd = self._fds.get(pack)
-        if fd is None:
-            self._make_room()
-            fd = self._fds[pack] = self._directory.open(f"{PREFIX}{pack}", self._flags)
-        return fd
-
-    def _make_room(self) -> None:
-        if len(self._fds) >= _OPEN_MAX:
-            used = (self._growing.pack, self._deferred.pack)
-            oldest = next(pack for pack in self._fds if pack not in used)
-            os.close(self._fds.pop(oldest))
 
 
 def load_packed(packs: Packs, packed: PackedObject, kind: Kind, oid: Oid) -> bytes:
     """Return the bytes of an object.  Raise DecodeError if their id is not `oid`."""
-    data = decode(*packs.read(packed.place), packed.size)
+    data = packs.read_whole(packed.place, packed.size)
     if object_id(kind, data) != oid:
         raise DecodeError(f"the bytes in the pack are not those of object {oid.hex()}")
     return data

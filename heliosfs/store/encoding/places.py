@@ -6,22 +6,27 @@ import struct
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from heliosfs.store.encoding.codecs import read_varint, varint
+from heliosfs.store.encoding.codecs import Codec, read_varint, varint
 
 _USE = struct.Struct("<QQQ")
+_BLOCKS = int(Codec.BLOCKS)
 
 
 class PackLocation(NamedTuple):
-    """The pack, offset and length of an object's body, and its codec."""
+    """The pack, offset and length of an object's body, its codec, and the table of its blocks."""
 
     pack: int
     offset: int
     length: int
     codec: int
+    table: bytes = b""
+    """Table of the blocks; empty unless the codec is BLOCKS."""
 
     def encode(self) -> bytes:
         """Return its encoded form, for L2 and the journal."""
         numbers = varint(self.pack) + varint(self.offset) + varint(self.length)
+        if self.codec == _BLOCKS:
+            return numbers + bytes((self.codec,)) + varint(len(self.table)) + self.table
         return numbers + bytes((self.codec,))
 
 
@@ -30,7 +35,13 @@ def decode_location(data: bytes, at: int = 0) -> tuple[PackLocation, int]:
     pack, at = read_varint(data, at)
     offset, at = read_varint(data, at)
     length, at = read_varint(data, at)
-    return PackLocation(pack, offset, length, data[at]), at + 1
+    codec = data[at]
+    if codec != _BLOCKS:
+        return PackLocation(pack, offset, length, codec), at + 1
+    table_bytes, at = read_varint(data, at + 1)
+    if at + table_bytes > len(data):
+        raise IndexError("a table of blocks ends behind the bytes")
+    return PackLocation(pack, offset, length, codec, data[at : at + table_bytes]), at + table_bytes
 
 
 class PackedObject:

@@ -26,7 +26,8 @@ from heliosfs.emptying import Container
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.store.encoding import codecs
 from heliosfs.store.encoding.codecs import Encoded
-from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, encode_large
+from heliosfs.store.encoding.large import encode_object
+from heliosfs.store.encoding.packs import PACKED_FROM_BYTES
 from heliosfs.store.remembered import TwoGenerationCache
 
 STEP = 16
@@ -53,10 +54,10 @@ def pays(delta: Encoded, alone: Encoded | None) -> bool:
     return delta_bytes < alone_bytes * _PAYS_BELOW
 
 
-def encode_alone(data: bytes, *, prefer_zstd: bool) -> Encoded:
+def encode_alone(oid: Oid, kind: Kind, data: bytes, *, prefer_zstd: bool) -> Encoded:
     """Encode an object without reference."""
     if len(data) >= PACKED_FROM_BYTES:
-        return encode_large(data, prefer_zstd=prefer_zstd)
+        return encode_object(oid, kind, data, prefer_zstd=prefer_zstd)
     return codecs.encode(data, prefer_zstd=prefer_zstd)
 
 
@@ -131,7 +132,7 @@ class Versions:
             if delta is not None and len(delta.body) * SURELY_PAYS <= size:
                 self._cache(oid, data, position, anchor)
                 return PreparedObject(oid, kind, size, position, against, delta)
-        alone = encode_alone(data, prefer_zstd=prefer_zstd)
+        alone = encode_alone(oid, kind, data, prefer_zstd=prefer_zstd)
         if delta is not None and pays(delta, alone):
             self._cache(oid, data, position, anchor)
             return PreparedObject(oid, kind, size, position, against, delta)

@@ -29,8 +29,8 @@ from heliosfs.store.l2.environment import (
 )
 from heliosfs.store.l2.sealed import SUM_MODULUS, seal, seal_of
 from heliosfs.store.l2.totals import Totals, decode_totals, emptied
-from heliosfs.store.layout import VERSION as PRESENT
-from heliosfs.store.layout import write_format
+from heliosfs.store.version import VERSION as PRESENT
+from heliosfs.store.version import write_format
 from heliosfs.store.witness import make_witness
 
 VERSION = 2

@@ -20,7 +20,7 @@ from heliosfs.store.journal.replay import replay
 from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.encoder import write_batches
 from heliosfs.store.l2.environment import FILE, LOCK_FILE
-from heliosfs.store.layout import VERSION, write_format
+from heliosfs.store.version import VERSION, write_format
 from heliosfs.store.witness import make_witness
 
 _log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def upgrade(directory: Directory) -> None:
     finally:
         old.close()
     # Only now does the new file count: before this, the next open starts over from the old one.
-    write_format(directory)
+    write_format(directory, new.packs.declaration.version)
 
 
 def _remove_new(directory: Directory) -> None:

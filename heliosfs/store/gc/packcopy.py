@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from heliosfs.objects.ids import Oid, object_id
+from heliosfs.objects.ids import Oid
 from heliosfs.pace import Pace, paced
-from heliosfs.store.encoding.codecs import Codec, DecodeError, Encoded
-from heliosfs.store.encoding.packs import Packs
+from heliosfs.store.encoding.codecs import Codec, Encoded
 from heliosfs.store.encoding.places import PackLocation, decode_location
 from heliosfs.store.l2.change import ReclaimTransaction
 from heliosfs.store.l2.database import ObjectDatabase
@@ -45,7 +44,8 @@ class PackCopy:
         # Appending needs no lock of the writer: nothing names the copies yet, and a crash leaves
         # only bytes that the next open cuts off.
         for payload, place in self._next_bodies():
-            moves.append((payload, database.packs.append(database.packs.read(place))))
+            body = database.packs.read(place)
+            moves.append((payload, database.packs.append(body)))
         if moves:
             # Copies are on the disk before L2 names them, as in a drain.
             database.packs.sync()
@@ -71,28 +71,13 @@ class PackCopy:
         return found
 
 
-def raw_body(packs: Packs, payload: Payload) -> bytes | None:
-    """Return the bytes of an object that lies in a pack as it came; None of any other record.
-
-    Raise DecodeError, also if the bytes have another id than the record.
-    """
-    if payload.codec != Codec.PACKED:
-        return None
-    try:
-        place, _ = decode_location(payload.body)
-    except IndexError as error:
-        raise DecodeError(f"object {payload.number} has a damaged location in a pack") from error
-    if place.codec != Codec.RAW:
-        return None
-    data = packs.read(place).body
-    if not object_id(payload.kind, data).startswith(payload.id):
-        raise DecodeError(f"object {payload.number} has other bytes than its id says")
-    return data
-
-
 def move_bodies(change: ReclaimTransaction, moves: Iterable[tuple[Payload, PackLocation]]) -> None:
     """Let the records of objects name other places in packs, which are on the disk."""
     for payload, place in paced(moves):
-        encoded = Encoded(Codec.PACKED, place.encode())
-        record = pack(Oid(payload.id), payload.kind, payload.size, encoded)
-        change.move(payload.number, record, place)
+        change.move(payload.number, naming(payload, place), place)
+
+
+def naming(payload: Payload, place: PackLocation) -> bytes:
+    """Return the record of an object that names a place in a pack."""
+    encoded = Encoded(Codec.PACKED, place.encode())
+    return pack(Oid(payload.id), payload.kind, payload.size, encoded)

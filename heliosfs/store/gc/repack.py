@@ -13,11 +13,9 @@ from heliosfs.objects.ids import Kind, Oid
 from heliosfs.pace import Pace, paced
 from heliosfs.store.encoding import codecs
 from heliosfs.store.encoding.codecs import Codec, DecodeError, Encoded, decode, decode_delta
-from heliosfs.store.encoding.packs import looks_compressible
-from heliosfs.store.encoding.places import PackLocation
 from heliosfs.store.gc.chains import Chains
 from heliosfs.store.gc.likeness import SimilarityIndex, features
-from heliosfs.store.gc.packcopy import move_bodies, raw_body
+from heliosfs.store.gc.recoding import Recoding
 from heliosfs.store.l2.change import ReclaimTransaction
 from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.marks import Marks
@@ -104,7 +102,7 @@ class Repack:
         """
         pace, seen, left = Pace(), 0, _STEP_BYTES
         rewrites: list[_Rewrite] = []
-        bodies: list[tuple[Payload, Encoded]] = []
+        recoding = Recoding(self._database.packs, prefer_zstd=True)
         with self._database.browsing() as snapshot:
             for stored in values(snapshot, self._next):
                 if stored.first >= self._end or left < 0 or seen >= _STEP_RECORDS:
@@ -115,10 +113,8 @@ class Repack:
                         continue
                     payload = snapshot.payload(number)
                     if payload.codec == Codec.PACKED:
-                        compressed = self._compressed(payload)
+                        recoding.take(payload)
                         left -= payload.size
-                        if compressed is not None:
-                            bodies.append((payload, compressed))
                     elif _REPACKED_MIN_BYTES <= payload.size <= _REPACKED_MAX_BYTES:
                         smaller = self._smaller(snapshot, payload)
                         left -= payload.size
@@ -128,27 +124,11 @@ class Repack:
                 self._next = stored.first + len(stored.records)
             else:
                 self._next = self._end
-        if rewrites or bodies:
-            packs = self._database.packs
-            places = packs.append_all([encoded for _, encoded in bodies])
-            # On the disk before L2 names the new places, as in a drain.
-            packs.sync()
-            moves = [(payload, place) for (payload, _), place in zip(bodies, places, strict=True)]
+        if rewrites or recoding:
+            recoding.write()
             with self._database.writing:
-                done = self._database.change(lambda change: _write(change, rewrites, moves))
+                done = self._database.change(lambda change: _write(change, rewrites, recoding))
             self.saved_bytes += done.stored_bytes
-
-    def _compressed(self, payload: Payload) -> Encoded | None:
-        """Return the body, compressed, of an object in a pack that was written in a hurry."""
-        try:
-            data = raw_body(self._database.packs, payload)
-        except DecodeError:
-            # Left to the check, and to the reader of this object.
-            return None
-        if data is None or not looks_compressible(data):
-            return None
-        encoded = codecs.encode(data, prefer_zstd=True)
-        return encoded if encoded.codec != Codec.RAW else None
 
     def _smaller(self, snapshot: Snapshot, payload: Payload) -> bytes | None:
         """Return a smaller record of an object, or None."""
@@ -212,8 +192,8 @@ def _check(decoded: bytes, data: bytes) -> None:
 def _write(
     change: ReclaimTransaction,
     rewrites: list[_Rewrite],
-    moves: list[tuple[Payload, PackLocation]],
+    recoding: Recoding,
 ) -> None:
     for number, record in paced(rewrites):
         change.rewrite(number, record)
-    move_bodies(change, moves)
+    recoding.apply(change)

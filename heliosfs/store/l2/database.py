@@ -56,7 +56,7 @@ RECENT_MAX = 4096
 not write an index page for each of its objects.  The table is read back in 4 ms when L2 is
 opened."""
 _UNMAP_AFTER = 512
-"""Number of objects read from L2 after which the mapped pages are released."""
+"""Number of reads of L2 after which the mapped pages are released."""
 _UNMAP_AFTER_BYTES = 1024 * 1024
 """Bytes written by one transaction after which the mapped pages are released."""
 
@@ -84,7 +84,7 @@ class ObjectDatabase:
         """
         self.directory = directory
         self._guard = threading.Lock()
-        self._loads = 0
+        self._readings = 0
         self.bases = DecodedBases()
         """Objects that were decoded a short time ago, for the owner's thread."""
         self._recent = Unindexed({})
@@ -160,10 +160,6 @@ class ObjectDatabase:
         The last one is the object, checked against its id, and the others are not checked.  A chain
         may begin after an object that was decoded a short time ago.
         """
-        self._loads += 1
-        # Mapped pages count as memory of the process until they are unmapped.
-        if self._loads % _UNMAP_AFTER == 0:
-            unmap_pages(*self._file)
         reason = ""
         with self.guarded_reading() as snapshot:
             for number in snapshot.candidates(oid):
@@ -216,6 +212,10 @@ class ObjectDatabase:
 
     def guarded_reading(self) -> Reading:
         """Return a context with a snapshot, for the owner's thread."""
+        self._readings += 1
+        # Mapped pages count as memory of the process until they are unmapped.
+        if self._readings % _UNMAP_AFTER == 0:
+            unmap_pages(*self._file)
         return Reading(self.env, self.tables, self._recent, self.packs, self._guard)
 
     def write(

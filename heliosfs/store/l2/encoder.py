@@ -13,7 +13,8 @@ from heliosfs.store.cache import ENTRY_OVERHEAD_BYTES, CachedObject
 from heliosfs.store.edited import EditedObject
 from heliosfs.store.encoding import codecs
 from heliosfs.store.encoding.codecs import DecodeError
-from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, encode_large, load_packed
+from heliosfs.store.encoding.large import encode_object
+from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, load_packed
 from heliosfs.store.encoding.places import PackedObject, PackLocation
 from heliosfs.store.encoding.versions import (
     STEP,
@@ -194,7 +195,7 @@ class Encoder:
 
     def _encode_alone(self, item: Pending, data: bytes, prefer_zstd: bool) -> codecs.Encoded:
         if len(data) >= PACKED_FROM_BYTES:
-            return encode_large(data, prefer_zstd=prefer_zstd)
+            return encode_object(item.oid, item.kind, data, prefer_zstd=prefer_zstd)
         encoded = codecs.encode(data, prefer_zstd=prefer_zstd)
         if item.__class__ is not ColdObject:
             codec, body = encoded

@@ -12,7 +12,7 @@ import lmdb
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.encoding.codecs import Codec, DecodeError
 from heliosfs.store.encoding.packs import Packs
-from heliosfs.store.encoding.places import decode_location
+from heliosfs.store.encoding.places import PackLocation, decode_location
 from heliosfs.store.encoding.versions import PreparedObject
 from heliosfs.store.l2.environment import Tables, Transaction
 from heliosfs.store.l2.marks import Marks
@@ -35,8 +35,8 @@ INDEX_KEY = b"\0"
 NUMBER = struct.Struct(">Q")
 _ENTRY_NUMBER_BYTES = 5
 _CHAIN_MAX = 256
-_PACKED = Codec.PACKED
-"""The member as a global name, which is found faster than through the enum."""
+_PACKED, _RAW, _BLOCKS = Codec.PACKED, Codec.RAW, Codec.BLOCKS
+"""The members as global names, which are found faster than through the enum."""
 _PIECE = struct.Struct(">QI")
 
 
@@ -70,14 +70,24 @@ class Unindexed:
         return found
 
 
-def unpacked(packs: Packs, payload: Payload) -> Payload:
-    """Return a copy of the payload with its body read from the pack.  Raise DecodeError."""
-    try:
-        place, _ = decode_location(payload.body)
-    except IndexError as error:
-        raise DecodeError(f"object {payload.number} has a damaged location in a pack") from error
+def unpacked(packs: Packs, payload: Payload, *, keeps_table: bool = False) -> Payload:
+    """Return a copy of the payload with its body read from the pack; blocks are decoded.
+
+    With `keeps_table` they are as `Packs.read` returns them.  Raise DecodeError.
+    """
+    place = place_of(payload)
+    if place.codec == _BLOCKS and not keeps_table:
+        return payload._replace(codec=_RAW, body=packs.read_whole(place, payload.size))
     codec, body = packs.read(place)
     return payload._replace(codec=codec, body=body)
+
+
+def place_of(payload: Payload) -> PackLocation:
+    """Return the place of the body of an object in a pack.  Raise DecodeError."""
+    try:
+        return decode_location(payload.body)[0]
+    except IndexError as error:
+        raise DecodeError(f"object {payload.number} has a damaged location in a pack") from error
 
 
 class Snapshot:

@@ -239,7 +239,7 @@ class PageRemains:
         if payload.codec != Codec.PACKED:
             return decode(payload.codec, payload.body, payload.size)
         place, _ = decode_location(payload.body)
-        return decode(*self._packs.read(place), payload.size)
+        return self._packs.read_whole(place, payload.size)
 
     def _records(self, number: int) -> Iterator[bytes]:
         """Yield all copies of the record of a number, also damaged ones."""
