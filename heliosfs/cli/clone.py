@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import posixpath
 import shlex
@@ -26,19 +27,19 @@ if TYPE_CHECKING:
 _FIRST = ("main", "master")
 """Branches that are shown first if the remote has them."""
 _ONE_BRANCH = (
-    "a clone has all history of all branches; 'helios init', 'helios remote add URL' and "
-    "'helios pull origin BRANCH' get one branch"
+    "a clone has all branches, and --depth N the last commits of each; 'helios init', "
+    "'helios remote add URL' and 'helios pull origin BRANCH' get one branch"
 )
 _STORAGE = "'helios remote add file:///DIR' makes a place to push to"
 _OF_GIT = {
     "--bare": _STORAGE,
-    "--depth": _ONE_BRANCH,
     "--filter": "contents stay at the remote until they are read; --full brings all of them",
     "--mirror": _STORAGE,
     "--shallow-since": _ONE_BRANCH,
     "--single-branch": _ONE_BRANCH,
 }
 """Advice for options of git that are not here."""
+_DIGITS_MAX = 10
 _GO = b"mount"
 """The line to the process that mounts; without it, it ends."""
 
@@ -65,9 +66,23 @@ def clone_parser() -> LocalVerbParser:
     parser.add_argument(
         "--full", action="store_true", help="bring all contents, now and in later fetches"
     )
+    parser.add_argument(
+        "--depth",
+        metavar="N",
+        type=_depth,
+        default=0,
+        help="the last N commits of each branch alone; 'helios fetch --unshallow' brings the rest",
+    )
     parser.add_argument("--no-mount", action="store_true", help="do not mount DIR")
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing")
     return parser
+
+
+def _depth(text: str) -> int:
+    """Return a number of commits.  ArgumentTypeError."""
+    if not (text.isascii() and text.isdigit() and len(text) < _DIGITS_MAX and int(text)):
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is no number of commits")
+    return int(text)
 
 
 def clone(argv: Sequence[str]) -> int:
@@ -86,6 +101,8 @@ def clone(argv: Sequence[str]) -> int:
     of_git = git_url(asked.url)
     url = of_git or asked.url
     directory = _directory(asked.directory, url, is_git=of_git is not None)
+    if of_git is not None and asked.depth:
+        raise UsageError("--depth: a clone of a git server has all history; leave it out")
     bucket = open_bucket(url) if of_git is None else None
     with ThreadPoolExecutor(1) as pool:
         # Beside the requests, for which this thread only waits.
@@ -104,7 +121,7 @@ def clone(argv: Sequence[str]) -> int:
         line = ProgressLine()
         stack.callback(line.end)
         with prepared(directory):
-            done = _fill(directory, bucket, url, branch, line, is_lazy=not asked.full)
+            done = _fill(directory, bucket, url, branch, line, asked)
         line.end()
         if not asked.quiet:
             print(_told(done, url), flush=True)
@@ -141,6 +158,10 @@ def _told(done: FetchResult, url: str) -> str:
     told = f"{done.commit_count} commits, {done.object_count} objects from {url}"
     if done.promised_count:
         told += f"; {done.promised_count} contents stay there until they are read"
+    if done.shallow_count:
+        told += "\nthe history before these stays there, too: 'helios fetch --unshallow' brings it"
+    if done.below:
+        told += f"\n{len(done.below)} tags and experiments of that history are left out"
     return told
 
 
@@ -216,8 +237,7 @@ def _fill(
     url: str,
     branch: str,
     line: ProgressLine,
-    *,
-    is_lazy: bool,
+    asked: argparse.Namespace,
 ) -> FetchResult:
     """Make the store, under another name until it is whole.  Without a bucket it is git's."""
     from heliosfs.cli.identity import identity
@@ -228,6 +248,7 @@ def _fill(
     from heliosfs.remote.fetch import check_undamaged, fetch
     from heliosfs.remote.hydration import Hydration
     from heliosfs.remote.prefetch import bring_rules
+    from heliosfs.remote.shallow import Extent
     from heliosfs.repo.remotes import DEFAULT_REMOTE
     from heliosfs.repo.repository import Repository
     from heliosfs.steps import run_to_end
@@ -241,11 +262,11 @@ def _fill(
                 repository.remotes.add(DEFAULT_REMOTE, url)
                 notes = repository.remotes.notes
                 notes.note_git(DEFAULT_REMOTE, is_git=bucket is None)
-                notes.leave_contents(DEFAULT_REMOTE, is_lazy=is_lazy and bucket is not None)
+                notes.leave_contents(DEFAULT_REMOTE, is_lazy=bucket is not None and not asked.full)
             if bucket is None:
                 steps = fetch_from_git(repository, DEFAULT_REMOTE)
             else:
-                steps = fetch(repository, bucket, DEFAULT_REMOTE)
+                steps = fetch(repository, bucket, DEFAULT_REMOTE, extent=Extent(asked.depth))
             done = run_to_end(steps, store, line.tell)
             check_undamaged(done, DEFAULT_REMOTE, branch)
             if bucket is not None:

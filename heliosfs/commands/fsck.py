@@ -44,13 +44,19 @@ def _read(checked: CheckResult) -> str:
 
 
 def _sound(checked: CheckResult) -> str:
-    if not checked.promised:
-        return "all sound"
-    # They are not missing, and what is wrong with them is known only once they are here.
-    return (
-        f"all sound, and {checked.promised} contents are still at a remote "
-        "('helios fetch --contents' brings them)"
-    )
+    told = "all sound"
+    if checked.promised:
+        # They are not missing, and what is wrong with them is known only once they are here.
+        told += (
+            f", and {checked.promised} contents are still at a remote "
+            "('helios fetch --contents' brings them)"
+        )
+    if checked.shallow:
+        told += (
+            f", and the history is shallow: it ends at {checked.shallow} commits "
+            "('helios fetch --unshallow' brings the rest)"
+        )
+    return told
 
 
 def _problems(checked: CheckResult) -> str:
@@ -73,5 +79,6 @@ def _document(checked: CheckResult) -> dict[str, object]:
         "operation_count": checked.operations,
         "object_count": checked.objects,
         "promised_count": checked.promised,
+        "shallow_count": checked.shallow,
         "problems": [problem._asdict() for problem in checked.problems],
     }

@@ -68,6 +68,7 @@ class Conversion:
                 stack.pop()
                 continue
             commit = self._repository.history.read(oid)
+            self._repository.history.edge.check_whole(oid, "git")
             missing = [each for each in commit.parents if each not in self.commits]
             missing = [each for each in missing if not self.is_there(each)]
             yield TURN

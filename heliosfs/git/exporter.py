@@ -146,6 +146,7 @@ class Export:
         # Back along first parents to a commit that came from git or was exported before.
         while oid is not None and not history.read(oid).git and self._ids.git_of(oid) is None:
             commit = history.read(oid)
+            history.edge.check_whole(oid, "git")
             subjects.append(commit.subject)
             oid = commit.parents[0] if commit.parents else None
             yield TURN

@@ -20,7 +20,8 @@ from heliosfs.gitserver.listing import RefName, check_has
 from heliosfs.gitserver.mirror import BrokenMirror, Mirror
 from heliosfs.gitserver.taking import TakenRef, Taking
 from heliosfs.remote.damage import DamagedRemote
-from heliosfs.remote.fetch import DamagedRef, FetchResult, MovedRef
+from heliosfs.remote.fetch import FetchResult
+from heliosfs.remote.foundrefs import DamagedRef, MovedRef
 from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.remotes import EXPERIMENTS, HEADS, TAGS, TrackedRef, check_same
 from heliosfs.repo.repository import Repository

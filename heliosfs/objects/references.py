@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import TypeAlias
 
 from heliosfs.objects.blob import EMPTY_BLOB, WHOLE_MAX, ZERO_PART, decode_parts
@@ -34,6 +34,11 @@ def references(kind: Kind, data: bytes) -> list[Reference]:
     if kind is Kind.PARTS:
         return [(Kind.BLOB, part) for part in decode_parts(data).ids.values()]
     return []
+
+
+def cut_references(oid: Oid, found: list[Reference], shallow: Container[Oid]) -> list[Reference]:
+    """Return the references of an object, without the parents of a commit in `shallow`."""
+    return [each for each in found if each[0] is not Kind.COMMIT] if oid in shallow else found
 
 
 def entry_references(entry: Entry) -> Iterator[Reference]:

@@ -10,7 +10,7 @@ is beyond them is there.
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 
 from heliosfs.errors import CorruptObject, MissingObject, PromisedObject
 from heliosfs.objects.commit import CommitLinks
@@ -33,9 +33,15 @@ _REFERENCES_MAX = 100_000
 class NewCommits:
     """Commits that some others do not reach, and those where the two meet."""
 
-    def __init__(self, store: Store, arrived: Arrived | None = None) -> None:
-        """Prepare a search, for which what has arrived is not read from the store."""
+    def __init__(
+        self, store: Store, shallow: Container[CommitId], arrived: Arrived | None = None
+    ) -> None:
+        """Prepare a search, for which what has arrived is not read from the store.
+
+        The commits in `shallow` have no parents, whatever their bytes say.
+        """
         self._store = store
+        self._shallow = shallow
         self._arrived = arrived or Arrived()
         self.links: dict[CommitId, CommitLinks] = {}
         """Links of each of them, with no commit before its parents."""
@@ -62,7 +68,8 @@ class NewCommits:
 
     def read(self, oid: CommitId) -> CommitLinks:
         """Return the links of a commit that is to be new.  MissingObject, CorruptObject."""
-        return links_of(oid, self.data(oid))
+        links = links_of(oid, self.data(oid))
+        return links._replace(parents=()) if oid in self._shallow else links
 
     def data(self, oid: CommitId) -> bytes:
         """Return the bytes of a commit that is to be new.  MissingObject, CorruptObject."""
@@ -79,7 +86,7 @@ def unreached(
 ) -> Steps[NewCommits]:
     """Return the commits of `tip` that none of `known` reaches, in steps."""
     hidden = yield from excluded_commits(history, [tip], known)
-    found = NewCommits(store)
+    found = NewCommits(store, history.edge)
     yield from found.walk(tip, hidden)
     return found
 

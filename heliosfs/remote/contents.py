@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from heliosfs.errors import Busy, CorruptObject
 from heliosfs.objects.ids import Kind, Oid
-from heliosfs.objects.references import Reference
+from heliosfs.objects.references import Reference, cut_references
 from heliosfs.remote.bucket import Bucket, Lying, NoObject
 from heliosfs.remote.buckets.opening import open_bucket
 from heliosfs.remote.closure import referred
@@ -89,11 +89,12 @@ class Contents:
                     self._lost.add(oid)
             else:
                 seen.add(oid)
-                pending += referred(RemoteObject(kind, oid, self._store.read(oid, kind)))
+                found = referred(RemoteObject(kind, oid, self._store.read(oid, kind)))
+                pending += cut_references(oid, found, self._repository.history.edge)
             yield TURN
 
-    def bring(self) -> Steps[Brought]:
-        """Read what is wanted and not here, and store it.
+    def bring(self, open_bulk: Bulk | None = None) -> Steps[Brought]:
+        """Read what is wanted and not here, and store it, through a bulk that is open, if any.
 
         Unreachable, DamagedRemote: what came before stays, and of a remote that has damage, all
         else comes.  Busy while a garbage collection or an import runs.
@@ -103,14 +104,15 @@ class Contents:
         total_bytes = yield from self._total_bytes()
         if not total_bytes:
             return Brought(0, 0)
-        bulk = self._store.bulk()
+        bulk = open_bulk or self._store.bulk()
         try:
             yield from self._bring_ranges(bulk, total_bytes)
             if self._moved:
                 yield from self._renew()
                 yield from self._bring_ranges(bulk, total_bytes)
         finally:
-            bulk.close()
+            if open_bulk is None:
+                bulk.close()
         if self._failed:
             oid, reason = next(iter(self._failed.items()))
             raise DamagedRemote(

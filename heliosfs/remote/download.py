@@ -7,7 +7,7 @@ but for those of trees.  Promises are on the disk before a commit that needs the
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 
 from heliosfs.errors import CorruptObject, MissingObject
@@ -21,8 +21,9 @@ from heliosfs.remote.packfile import PackName, PackRow, RemoteObject, content_ro
 from heliosfs.remote.packtable import NamedPack, PackTable, split_rows
 from heliosfs.remote.reading import AHEAD_BYTES, READERS, BucketReader
 from heliosfs.remote.treechecks import TreeChecks
-from heliosfs.remote.treesfile import PushedTrees, plain_objects, read_trees
+from heliosfs.remote.treesfile import PushedTrees, read_trees
 from heliosfs.remote.waitingframes import WaitingFrames
+from heliosfs.remote.within import Wanted
 from heliosfs.repo.history import decoded
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import TURN, Progress, Steps, Turn, on_thread
@@ -57,7 +58,6 @@ class Download:
         self._reader = BucketReader(bucket, repository.history)
         self._remote = remote
         self._is_lazy = is_lazy
-        self._is_renewing = False
         self._tables: set[tuple[PackName, int]] = set()
         """Packs of which rows were noted, and the bytes of these."""
         self._rows: list[PackRows] = []
@@ -79,14 +79,11 @@ class Download:
         """True if a commit has a `.git`, as those of an early version may."""
         return self._trees.has_git_dirs
 
-    def take(self, bulk: Bulk, lacking: dict[CommitId, CommitId]) -> Steps[None]:
-        """Store these commits with all that they need, and list them.
-
-        The values are those by which `trees/` names them.  MissingObject, CorruptObject.
-        """
+    def take(self, bulk: Bulk, wanted: Wanted) -> Steps[None]:
+        """Store commits with all that they need, and list them.  MissingObject, CorruptObject."""
         try:
             with closing(self._frames):
-                new = yield from self._take_all(bulk, lacking)
+                new = yield from self._take_all(bulk, wanted)
         except BaseException:
             self._store.promises.take_back(self._promised)
             raise
@@ -94,25 +91,35 @@ class Download:
         if self._promised:
             yield from on_thread(partial(self._store.promises.settle, self._remote))
 
-    def _take_all(self, bulk: Bulk, lacking: dict[CommitId, CommitId]) -> Steps[NewCommits]:
+    def _take_all(self, bulk: Bulk, wanted: Wanted) -> Steps[NewCommits]:
         """Store the objects, and promise what is left there; return the new commits, checked."""
-        pending, seen = list(lacking.values()), set(lacking.values())
-        is_below_left = True
+        pending, is_below_left = wanted.named(), not wanted.trees
+        seen = set(pending)
         while True:
             left = yield from self._read_all(bulk, pending, seen, is_below_left=is_below_left)
             try:
                 self._frames.check_none()
-                new = NewCommits(self._store, self._arrived)
-                for oid in lacking:
-                    yield from new.walk(oid, self._repository.history)
+                new = yield from self._find_new(bulk, wanted)
                 yield from self._check(new)
             except MissingObject:
                 if not left:
                     raise
-                # What is named after a commit may lead to others than those below it.
+                # What is named after a commit may lead to others than those below it; and in a
+                # shallow history not all that is below a commit is here.
                 pending, is_below_left = left, False
             else:
                 return new
+
+    def _find_new(self, bulk: Bulk, wanted: Wanted) -> Steps[NewCommits]:
+        """Return the commits that are to be listed.  MissingObject, CorruptObject."""
+        new, history = NewCommits(self._store, (), self._arrived), self._repository.history
+        for oid in wanted.lacking:
+            yield from new.walk(oid, history)
+        for oid in (*wanted.below, *wanted.optional):
+            # Whoever wants these sees what is listed in the end.
+            with suppress(MissingObject):
+                yield from new.walk(oid, history)
+        return new
 
     def _read_all(
         self, bulk: Bulk, pending: list[CommitId], seen: set[CommitId], *, is_below_left: bool
@@ -153,51 +160,13 @@ class Download:
         while before != self._frames.count:
             before = self._frames.count
             if is_last:
-                yield from _write(bulk)
+                yield from write(bulk)
                 self._frames.look_again()
             while (held := self._frames.next(self._older.contains)) is not None:
                 frame, older = self._frames.take(held, self._older.read)
                 yield from self._add(bulk, self._frames.unfold(held.shown, frame, older))
             if not is_last:
                 return
-
-    def take_places(self, tips: Iterable[CommitId]) -> Steps[None]:
-        """Promise the contents that trees lead to, whether or not their commits are here.
-
-        Those that were promised, and lie beside trees now, are stored.  MissingObject,
-        CorruptObject; no promise was made then.
-        """
-        self._is_renewing = True
-        pending = list(tips)
-        seen = set(pending)
-        try:
-            while pending:
-                oid = pending.pop()
-                data = yield from self._reader.trees(oid)
-                trees = read_trees(f"trees/{oid.hex()[:12]}", data)
-                yield from self._take_rows(trees.table)
-                yield from self._take_promised(plain_objects(trees))
-                pending += [each for each in trees.bases if each not in seen]
-                seen.update(trees.bases)
-            yield from self._keep_promises()
-        except BaseException:
-            self._store.promises.take_back(self._promised)
-            raise
-        settle = partial(self._store.promises.settle, self._remote, mends=True)
-        yield from on_thread(settle)
-
-    def _take_promised(self, objects: Iterator[RemoteObject]) -> Steps[None]:
-        """Store the contents among objects that are promised and not here."""
-        store = self._store
-        contents = (each for each in objects if each.kind is Kind.BLOB)
-        is_more = True
-        while is_more:
-            taken, is_more = yield from on_thread(partial(_slice, contents))
-            for found in taken:
-                if found.oid in store.promises and not store.contains(found.oid):
-                    store.add(found.oid, found.kind, found.data, is_cold=True)
-            self._repository.publish()
-            yield TURN
 
     def _want(self, names: Iterable[PackName]) -> None:
         """Note packs that are to be read whole."""
@@ -231,8 +200,7 @@ class Download:
                 self._want([pack.name])
                 continue
             self._tables.add(named)
-            if self._is_renewing:
-                rows = yield from on_thread(partial(self._elsewhere, pack.name, rows))
+            rows = yield from on_thread(partial(self._needed_rows, pack.name, rows))
             if not rows:
                 continue
             self._rows.append(PackRows(*pack.name, [_promised_row(row) for row in rows]))
@@ -242,11 +210,9 @@ class Download:
             if self._row_count >= _PROMISED_COUNT:
                 yield from self._keep_promises()
 
-    def _elsewhere(self, name: PackName, rows: list[PackRow]) -> list[PackRow]:
-        """Return the rows of a pack whose contents are not promised at this place."""
-        promises, remote = self._store.promises, self._remote
-        places = ((row, promises.find(Oid(row.oid), remote)) for row in rows)
-        return [row for row, place in places if place is None or place.pack != name.digest]
+    def _needed_rows(self, name: PackName, rows: list[PackRow]) -> list[PackRow]:
+        """Return the rows of a pack of contents that are to be promised; on a thread."""
+        return rows
 
     def _keep_promises(self) -> Steps[None]:
         """Write the rows that were noted.  StoreError."""
@@ -268,13 +234,17 @@ class Download:
             names, self._waiting = self._waiting[:count], self._waiting[count:]
             found = yield from self._reader.packs(names)
             for name, data in zip(names, found, strict=True):
-                yield from self._add(bulk, read_pack(name, data))
+                yield from self._take_pack(bulk, name, data)
+
+    def _take_pack(self, bulk: Bulk, name: PackName, data: bytes) -> Steps[None]:
+        """Store the objects of a pack."""
+        yield from self._add(bulk, read_pack(name, data))
 
     def _add(self, bulk: Bulk, objects: Iterator[RemoteObject]) -> Steps[None]:
         """Hand objects over to the bulk, and write now and then."""
         waiting, is_more = 0, True
         while is_more:
-            taken, is_more = yield from on_thread(partial(_slice, objects))
+            taken, is_more = yield from on_thread(partial(slice_of, objects))
             for found in taken:
                 bulk.add(found.oid, found.kind, found.data, self._bases.take(found))
                 self.object_count += 1
@@ -283,7 +253,7 @@ class Download:
                 yield TURN
             waiting += len(taken)
             if bulk.waiting_bytes >= _WRITTEN_BYTES or waiting >= _UNWRITTEN_COUNT:
-                yield from _write(bulk)
+                yield from write(bulk)
                 waiting = 0
             yield Progress(self.object_count, 0, "objects")
 
@@ -316,7 +286,7 @@ class Download:
         self.commit_count = len(new.links)
 
 
-def _slice(objects: Iterator[RemoteObject]) -> tuple[list[RemoteObject], bool]:
+def slice_of(objects: Iterator[RemoteObject]) -> tuple[list[RemoteObject], bool]:
     """Return the next objects, until they are some MB, and True if there may be more; on a thread.
 
     A push has few of them, so a second time on a thread would be most of the cost.
@@ -331,7 +301,8 @@ def _slice(objects: Iterator[RemoteObject]) -> tuple[list[RemoteObject], bool]:
     return taken, False
 
 
-def _write(bulk: Bulk) -> Steps[None]:
+def write(bulk: Bulk) -> Steps[None]:
+    """Write what a bulk has gathered.  StoreError, DamagedHere."""
     work = bulk.plan_write()
     if work is not None:
         # It reads versions that are here, to make deltas of the new ones.

@@ -11,64 +11,43 @@ The bulk of the store stays open to the end, which keeps a collection from begin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
 
 from heliosfs.errors import (
     Busy,
     CorruptObject,
-    HeliosError,
     MissingObject,
-    NotFound,
     PromisedObject,
 )
-from heliosfs.objects.ids import CommitId
-from heliosfs.remote.bucket import Bucket, NoObject
+from heliosfs.remote.bucket import Bucket
 from heliosfs.remote.damage import DamagedRemote, told_as_local, told_as_of
+from heliosfs.remote.depthdownload import DepthDownload
 from heliosfs.remote.download import Download
+from heliosfs.remote.foundrefs import (
+    DamagedRef,
+    FoundRefs,
+    MovedRef,
+    ReadRef,
+    RefName,
+    read_changed,
+    read_named,
+)
 from heliosfs.remote.keeping import bring_own
 from heliosfs.remote.layout import (
-    REF_BYTES_MAX,
-    REFS,
     check_written_format,
-    decode_ref,
-    ref_key,
-    ref_of,
 )
-from heliosfs.remote.reading import READERS
-from heliosfs.remote.threads import mapped
+from heliosfs.remote.shallow import DOWN_TO_KNOWN, Extent, ShallowFetch
+from heliosfs.remote.within import Wanted
 from heliosfs.repo import keys
 from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.git_dirs import SOME
-from heliosfs.repo.remotes import EXPERIMENTS, HEADS, KIND_WORDS, TAGS, TrackedRef, check_same
+from heliosfs.repo.remotes import EXPERIMENTS, HEADS, TAGS, TrackedRef, check_same
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.shared_experiments import decode_shared
-from heliosfs.repo.tag_notes import Annotation
 from heliosfs.steps import Steps, read_far
 from heliosfs.store.base import Bulk
-
-
-class MovedRef(NamedTuple):
-    """A ref of a remote that is another one than when it was last seen."""
-
-    kind: str
-    name: str
-    before: CommitId | None
-    """Commit that it had; None for a new ref."""
-    after: CommitId | None
-    """Commit that it has; None if it is gone."""
-    is_forced: bool = False
-    """True if it has lost commits."""
-
-
-class DamagedRef(NamedTuple):
-    """A ref of a remote that was not fetched, because it or what it needs is damaged there."""
-
-    kind: str
-    name: str
-    text: str
-    """Damage, in words."""
 
 
 class FetchResult(NamedTuple):
@@ -86,6 +65,10 @@ class FetchResult(NamedTuple):
     """Number of contents that stay at the remote until they are read."""
     lost: str = ""
     """Reason for which contents that refs had before, and somebody here needs, cannot be had."""
+    below: Sequence[tuple[str, str]] = ()
+    """Tags and experiments that were left out, since their commits are below the edge."""
+    shallow_count: int = 0
+    """Number of commits at which the history ends."""
 
 
 class FetchCounts:
@@ -97,11 +80,13 @@ class FetchCounts:
         self.lost = ""
         self.kept: bytes | None = None
         """Record of what was brought before the remote loses it; None if nothing was looked at."""
+        self.below: Sequence[tuple[str, str]] = ()
+        self.shallow_count = 0
 
-    def take(self, run: Download, bulk: Bulk, lacking: dict[CommitId, CommitId]) -> Steps[None]:
+    def take(self, run: Download, bulk: Bulk, wanted: Wanted) -> Steps[None]:
         """Download what some commits need, and count it."""
         try:
-            yield from run.take(bulk, lacking)
+            yield from run.take(bulk, wanted)
         finally:
             self.commit_count += run.commit_count
             self.object_count += run.object_count
@@ -114,7 +99,8 @@ class FetchCounts:
     ) -> FetchResult:
         """Return the results of the fetch."""
         counts = self.commit_count, self.object_count, self.got_bytes
-        return FetchResult(moved, gone, *counts, damaged, self.promised_count, self.lost)
+        left = self.below, self.shallow_count
+        return FetchResult(moved, gone, *counts, damaged, self.promised_count, self.lost, *left)
 
 
 def fetch(
@@ -125,6 +111,7 @@ def fetch(
     *,
     kind: str = HEADS,
     prunes: bool = False,
+    extent: Extent = DOWN_TO_KNOWN,
 ) -> Steps[FetchResult]:
     """Bring what is known of the refs of a remote up to date, with all that they need.
 
@@ -132,32 +119,31 @@ def fetch(
     With `prunes`, refs that the remote has no more are forgotten.  DamagedRemote, and nothing has
     changed; Unreachable; Busy while a garbage collection or an import runs.
     """
-    remotes = repository.remotes
-    url, before = remotes.url(remote), dict(remotes.refs(remote))
+    url, before = repository.remotes.url(remote), dict(repository.remotes.refs(remote))
+    download = partial(_download, repository, bucket, remote, extent)
+    shallow = ShallowFetch(repository, remote, extent, is_named=bool(branches))
     bulk: Bulk | None = None
     try:
         with told_as_of(remote):
             if branches:
-                found = yield from _named(bucket, remote, kind, branches)
-                gone: list[MovedRef] = []
+                found, gone = yield from read_named(bucket, remote, kind, branches)
             else:
-                found, gone = yield from _all_changed(bucket, before)
-            if any(each.commit not in repository.history for each in found.wanted()):
+                found, gone = yield from read_changed(bucket, before, shallow.is_left_out)
+            shallow.note_there(before, gone)
+            if shallow.wanted(found.seen()) is not None:
                 bulk = repository.store.bulk()
-            run = yield from _taken(repository, bucket, remote, bulk, found)
-            _check_experiments(repository, found)
-            found.check_any()
+            run = yield from _taken(repository, shallow, download, bulk, found)
         with told_as_local():
             moved = yield from _compared(repository, before, found.records)
         # Before anything is kept, so that who interrupts it finds the same again.
         is_known = not any(each.is_forced for each in moved)
         if gone or not is_known:
-            kept, names = found.kept(before, gone), [each[:2] for each in gone]
-            brought = bring_own(repository, bucket, remote, kept, names, is_known=is_known)
-            run.lost, run.kept = yield from brought
+            own = partial(bring_own, repository, bucket, remote, found.kept(before, gone))
+            run.lost, run.kept = yield from own(_names(gone), is_known=is_known, bulk=bulk)
         # It may be another one of that name by now.
-        check_same(remotes, remote, url)
-        _keep(repository, remote, found.records, gone if prunes else [], run)
+        check_same(repository.remotes, remote, url)
+        if _keep(repository, remote, found.records, gone if prunes else [], run, shallow):
+            yield from repository.index_first_parents()
     except DamagedRemote:
         # It may be none that this version knows.
         yield from read_far(partial(check_written_format, bucket))
@@ -169,55 +155,74 @@ def fetch(
     return run.result(moved, gone, found.damaged)
 
 
+def _names(refs: Iterable[MovedRef]) -> list[RefName]:
+    return [(each.kind, each.name) for each in refs]
+
+
 def _close(bulk: Bulk | None) -> None:
     if bulk is not None:
         bulk.close()
 
 
+def _download(repository: Repository, bucket: Bucket, remote: str, extent: Extent) -> Download:
+    is_lazy = repository.remotes.notes.is_lazy(remote)
+    if extent.depth:
+        return DepthDownload(repository, bucket, remote, is_lazy=is_lazy, depth=extent.depth)
+    return Download(repository, bucket, remote, is_lazy=is_lazy)
+
+
 def _taken(
     repository: Repository,
-    bucket: Bucket,
-    remote: str,
+    shallow: ShallowFetch,
+    download: Callable[[], Download],
     bulk: Bulk | None,
-    found: _FoundRefs,
+    found: FoundRefs,
 ) -> Steps[FetchCounts]:
     """Take what all refs need, and leave out those of which the bucket does not have it.
 
-    CorruptObject, MissingObject if only one ref is asked for.
+    CorruptObject, MissingObject if only one ref is asked for, or no ref can be taken.
     """
     counts = FetchCounts()
-    is_lazy = repository.remotes.notes.is_lazy(remote)
-    download = partial(Download, repository, bucket, remote, is_lazy=is_lazy)
-    lacking = _lacking(repository, found.records.values())
-    if bulk is None or not lacking:
-        return counts
+    if bulk is not None:
+        yield from _take(shallow, download, bulk, found, counts)
+    counts.below = shallow.leave_out(found)
+    _check_experiments(repository, found)
+    found.check_any()
+    return counts
+
+
+def _take(
+    shallow: ShallowFetch,
+    download: Callable[[], Download],
+    bulk: Bulk,
+    found: FoundRefs,
+    counts: FetchCounts,
+) -> Steps[None]:
+    """Take what all refs need at once, or what each of them needs.  See `_taken`."""
+    wanted = shallow.wanted(found.seen())
+    if wanted is None:
+        return
     try:
-        yield from counts.take(download(), bulk, lacking)
-        return counts
+        yield from counts.take(download(), bulk, wanted)
+        return
     except PromisedObject:
         raise
     except (CorruptObject, MissingObject):
-        if found.asked_count == 1:
+        if found.asked_count == 1 or not found.records:
             raise
     # One of them is to blame: what the others need comes with them, one after another.
     for name, each in list(found.records.items()):
-        lacking = _lacking(repository, [each])
+        wanted = shallow.wanted({name: each.seen}, is_alone=True)
         try:
-            if lacking:
-                yield from counts.take(download(), bulk, lacking)
+            if wanted is not None:
+                yield from counts.take(download(), bulk, wanted)
         except PromisedObject:
             raise
         except (CorruptObject, MissingObject) as error:
             found.spoil(name, error)
-    return counts
 
 
-def _lacking(repository: Repository, refs: Iterable[_ReadRef]) -> dict[CommitId, CommitId]:
-    """Return the commits that are not here, and those that name their trees."""
-    return {seen.commit: seen.trees for seen, _ in refs if seen.commit not in repository.history}
-
-
-def _check_experiments(repository: Repository, found: _FoundRefs) -> None:
+def _check_experiments(repository: Repository, found: FoundRefs) -> None:
     """Leave out experiments whose records cannot be read: whoever lists them can read all."""
     for (kind, name), each in list(found.records.items()):
         if kind == EXPERIMENTS:
@@ -234,113 +239,10 @@ def check_undamaged(result: FetchResult, remote: str, branch: str) -> None:
             raise DamagedRemote(f"{remote}/{branch} is damaged there: {each.text}")
 
 
-_RefName = tuple[str, str]
-
-
-def _is_same(before: dict[_RefName, TrackedRef], name: _RefName, version: str) -> bool:
-    seen = before.get(name)
-    return seen is not None and seen.version == version
-
-
-def _named(bucket: Bucket, remote: str, kind: str, refs: Sequence[str]) -> Steps[_FoundRefs]:
-    """Read some refs: a request for each, however many others there are.  NotFound."""
-    names = [(kind, name) for name in dict.fromkeys(refs)]
-    found = yield from read_far(partial(_read_refs, bucket, names))
-    damaged = {(each.kind, each.name) for each in found.damaged}
-    for each in names:
-        if each not in found.records and each not in damaged:
-            raise NotFound(f"{remote} has no {KIND_WORDS[kind]} {each[1][:80]!r}")
-    return found
-
-
-def _all_changed(
-    bucket: Bucket, before: dict[_RefName, TrackedRef]
-) -> Steps[tuple[_FoundRefs, list[MovedRef]]]:
-    """Read all refs that are not as they were; return also those that are gone."""
-    listed = yield from read_far(partial(_versions, bucket))
-    changed = [each for each in listed if not _is_same(before, each, listed[each])]
-    found = yield from read_far(partial(_read_refs, bucket, changed))
-    found.asked_count = len(listed)
-    missing = [each for each in before if each not in listed]
-    return found, [MovedRef(*each, before[each].commit, None) for each in missing]
-
-
-def _versions(bucket: Bucket) -> dict[_RefName, str]:
-    """Return the versions of all refs; on a thread."""
-    found = ((ref_of(each.key), each.version) for each in bucket.list(REFS))
-    return {name: version for name, version in found if name is not None}
-
-
-class _ReadRef(NamedTuple):
-    """A ref of a bucket, as it was read."""
-
-    seen: TrackedRef
-    note: Annotation | None
-
-
-class _FoundRefs:
-    """Refs of a bucket that were read, and those that could not be."""
-
-    def __init__(self) -> None:
-        self.records: dict[_RefName, _ReadRef] = {}
-        self.damaged: list[DamagedRef] = []
-        self.asked_count = 0
-        """Number of refs, with those that have not changed."""
-
-    def wanted(self) -> list[TrackedRef]:
-        """Return the refs that are to be kept."""
-        return [each.seen for each in self.records.values()]
-
-    def kept(self, before: dict[_RefName, TrackedRef], gone: Iterable[MovedRef]) -> list[CommitId]:
-        """Return the commits that all refs of the remote name by now."""
-        refs = before | {name: each.seen for name, each in self.records.items()}
-        for each in gone:
-            del refs[each.kind, each.name]
-        return [each.commit for each in refs.values()]
-
-    def check_any(self) -> None:
-        """Check that not everything is damaged.  CorruptObject."""
-        if self.damaged and len(self.damaged) == self.asked_count:
-            raise CorruptObject(self.damaged[0].text)
-
-    def spoil(self, name: _RefName, error: HeliosError) -> None:
-        """Note that a ref, or what it needs, is damaged."""
-        self.records.pop(name, None)
-        self.damaged.append(DamagedRef(*name, str(error)))
-
-
-def _read_refs(bucket: Bucket, names: list[_RefName]) -> _FoundRefs:
-    """Read refs, without those that are gone meanwhile; on a thread."""
-
-    def read(name: _RefName) -> _ReadRef | CorruptObject | None:
-        try:
-            data, version = bucket.get(ref_key(*name), 0, REF_BYTES_MAX)
-            record = decode_ref(name[1], data)
-        except NoObject:
-            return None
-        except CorruptObject as error:
-            return error
-        seen = TrackedRef(record.commit, record.trees, record.generation, version)
-        return _ReadRef(seen, record.note)
-
-    if len(names) == 1:
-        results = [read(names[0])]
-    else:
-        results = mapped(read, names, READERS)
-    found = _FoundRefs()
-    found.asked_count = len(names)
-    for name, each in zip(names, results, strict=True):
-        if isinstance(each, CorruptObject):
-            found.spoil(name, each)
-        elif each is not None:
-            found.records[name] = each
-    return found
-
-
 def _compared(
     repository: Repository,
-    before: dict[_RefName, TrackedRef],
-    records: dict[_RefName, _ReadRef],
+    before: dict[RefName, TrackedRef],
+    records: dict[RefName, ReadRef],
 ) -> Steps[list[MovedRef]]:
     moved = []
     for (kind, name), (seen, _) in records.items():
@@ -362,11 +264,12 @@ def _compared(
 def _keep(
     repository: Repository,
     remote: str,
-    records: dict[_RefName, _ReadRef],
+    records: dict[RefName, ReadRef],
     gone: list[MovedRef],
     run: FetchCounts,
-) -> None:
-    """Keep what was seen of all refs, in one publish."""
+    shallow: ShallowFetch,
+) -> bool:
+    """Keep what was seen of all refs, in one publish; return True if the history goes deeper."""
     remotes, now_ns = repository.remotes, repository.clock.now_ns()
     with repository.transaction:
         # A garbage collection may have begun while we waited.
@@ -385,3 +288,6 @@ def _keep(
             repository.store.put(keys.GIT_DIRS, SOME)
             repository.inverses.append((setattr, (repository.history, "has_git_dirs", False)))
             repository.history.has_git_dirs = True
+        is_deeper = shallow.keep() if repository.history.edge else False
+    run.shallow_count = len(repository.history.edge)
+    return is_deeper

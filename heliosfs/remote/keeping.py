@@ -36,6 +36,7 @@ from heliosfs.repo.stash import stashed
 from heliosfs.repo.walks import excluded_commits
 from heliosfs.repo.working_state import State
 from heliosfs.steps import TURN, Steps, Turn
+from heliosfs.store.base import Bulk
 from heliosfs.workspace.flush import file_slices
 
 _FLUSHED_BYTES = 4 * 1024 * 1024
@@ -77,9 +78,11 @@ def bring_own(
     gone: Sequence[tuple[str, str]] = (),
     *,
     is_known: bool = False,
+    bulk: Bulk | None = None,
 ) -> Steps[tuple[str, bytes]]:
     """Bring what commits and files here need of a remote, beyond what `kept` commits reach.
 
+    It goes through the caller's `bulk`, if one is open.
     Return the reason if some of it cannot be had any more, and all else has come; empty if not.
     And return the record for `RemoteNotes.note_kept` when the refs of the remote are kept; with
     `is_known`, what the last one says counts, if the same refs were `gone`.
@@ -98,7 +101,7 @@ def bring_own(
     found, now = yield from _own(repository, kept, looked)
     yield from contents.want((Kind.BLOB, oid) for oid in found)
     try:
-        yield from contents.bring()
+        yield from contents.bring(bulk)
     except DamagedRemote as error:
         return str(error), b""
     return "", now._replace(gone=digest).encode() if gone else b""
@@ -139,7 +142,7 @@ def _own(
     tips = own | dict.fromkeys(oid for each in named for oid in each.commits if oid in history)
     known = [each for each in (*kept, *looked.tips) if each in history]
     hidden = yield from excluded_commits(history, list(tips), known)
-    new = NewCommits(repository.store)
+    new = NewCommits(repository.store, history.edge)
     for tip in tips:
         yield from new.walk(tip, hidden)
     # A working state is its tree beyond that of its commit.

@@ -71,7 +71,7 @@ class Upload:
             for seen in repository.remotes.refs(remote).values()
             if seen.commit in repository.history and seen.trees not in without
         ]
-        self._new = NewCommits(repository.store)
+        self._new = NewCommits(repository.store, repository.history.edge)
         self._is_repair = is_repair
         self._is_resumed = False
         self._taken: list[RemoteObject] = []
@@ -97,6 +97,9 @@ class Upload:
         known = list({seen.commit: None for seen in self._known})
         store, history = self._repository.store, self._repository.history
         self._new = yield from unreached(store, history, head, known)
+        # Whoever fetched them there would look for their parents, which no object there may have.
+        for oid in self._new.links if history.edge else ():
+            history.edge.check_whole(oid, f"a push of what {self._remote} has not")
         for oid in self._new.boundary:
             holder = yield from self._holder(oid)
             self.bases[holder] = None

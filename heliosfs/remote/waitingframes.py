@@ -102,12 +102,17 @@ class WaitingFrames:
 
     def sift(self, trees: PushedTrees) -> Iterator[RemoteObject]:
         """Yield the objects of frames without a dictionary; hold the others.  CorruptObject."""
+        for frame in self.plain(trees):
+            yield from objects_of(trees.shown, frame)
+
+    def plain(self, trees: PushedTrees) -> Iterator[Frame]:
+        """Yield the frames without a dictionary, not decoded; hold the others.  CorruptObject."""
         for frame in trees.frames():
             if frame.named:
                 self.expect(frame.named)
                 self.hold(trees.shown, frame)
             else:
-                yield from objects_of(trees.shown, frame)
+                yield frame
 
     def arrived(self, found: RemoteObject) -> None:
         """Note an object that has come, and keep it if a frame needs it."""

@@ -27,6 +27,7 @@ from heliosfs.objects.ids import OID_BYTES, Oid
 from heliosfs.repo import keys
 from heliosfs.repo.backup_directory import LastBackup, last_backup, make, named, open_backup
 from heliosfs.repo.configuration import FILE as CONFIGURATION_FILE
+from heliosfs.repo.edge import declare_edge
 from heliosfs.repo.remotes import RemoteNotes, lazy_without_places
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.store_copy import StoreCopy
@@ -237,7 +238,11 @@ class _Run:
     def _finish(self, time_ns: int) -> BackupResult:
         """Copy what came meanwhile, and the state.  CorruptObject, StoreError."""
         rest = partial(self._rest, time_ns)
+        if self._store.declaration.is_shallow:
+            # Programs that do not know what its state will say must refuse it before.
+            self._target.declaration.declare(is_shallow=True)
         done = self.copy.finish(self._next, rest, self._known, is_first=self._last is None)
+        declare_edge(self._target)
         now, before = self._target.stats(), self._before
         return BackupResult(
             time_ns,
@@ -280,6 +285,7 @@ def restore(
     CorruptObject, StoreError, StoreFull.
     """
     copying: Copying = source.copying()
+    target.declaration.declare(is_shallow=source.declaration.is_shallow)
     bulk = target.bulk()
     try:
         copy = StoreCopy(copying, target.copying(), bulk, nullcontext, keeps_going=keeps_going)

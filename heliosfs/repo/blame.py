@@ -91,7 +91,9 @@ class Blame:
                 seconds = self._history.read(suspect[0]).committer.seconds
                 heapq.heappush(queue, (-seconds, *suspect))
             for line in left:
-                origins[line.final] = LineOrigin(oid, place, is_end)
+                # Who wrote what a commit on the edge has is not known here.
+                is_boundary = is_end or oid in self._history.edge
+                origins[line.final] = LineOrigin(oid, place, is_boundary)
         return origins
 
     def _parents(

@@ -12,6 +12,7 @@ from heliosfs.emptying import Container, empty_later
 from heliosfs.errors import CorruptObject, StoreError
 from heliosfs.objects.ids import CommitId, Kind, Oid
 from heliosfs.objects.references import Reference
+from heliosfs.pace import paced
 from heliosfs.repo.gc.closure import Closure
 from heliosfs.repo.gc.roots import (
     log_of,
@@ -50,6 +51,8 @@ class CheckResult(NamedTuple):
     """Number of objects that were read, decoded and compared with their ids."""
     promised: int
     """Number of contents that remotes have, and that were not fetched yet."""
+    shallow: int
+    """Number of commits whose parents are not here, as they were not fetched."""
     problems: list[Problem]
 
 
@@ -59,7 +62,7 @@ def check_store(repository: Repository) -> Steps[CheckResult]:
     Problems are collected, not raised.  L1 is not used.  Busy while a garbage collection runs.
     """
     # Only to mark what was read: nothing is swept, and no collection can remove objects meanwhile.
-    collection = repository.store.collect()
+    collection = repository.store.collect(repository.history.edge)
     check = _Check(repository, collection)
     try:
         return (yield from check.steps())
@@ -78,6 +81,7 @@ class _Check:
         self._roots: deque[tuple[str, Iterable[Reference]]] = deque()
         """Roots after these, each with its place."""
         self._place = ""
+        self._shallow_count = 0
         self._problems: list[Problem] = []
 
     def containers(self) -> tuple[Container, ...]:
@@ -109,8 +113,14 @@ class _Check:
             self._try(f"the saves of {self._name(slot)}", partial(self._take_saves, slot))
             yield TURN
         yield from self._walk()
-        promised = self._collection.promised_count
-        return CheckResult(commit_count, operations, self._closure.count, promised, self._problems)
+        return CheckResult(
+            commit_count,
+            operations,
+            self._closure.count,
+            self._collection.promised_count,
+            self._shallow_count,
+            self._problems,
+        )
 
     def _survey(self) -> bool:
         with self._collection.snapshot():
@@ -118,9 +128,11 @@ class _Check:
 
     def _take_listed(self) -> int:
         """Let the walk begin from all listed commits; return their number."""
+        edge = self._repository.history.edge
         with self._collection.snapshot():
             try:
                 self._listed_commits.extend(listed_in(self._collection))
+                self._shallow_count = sum(each in edge for each in paced(self._listed_commits))
             except StoreError as error:
                 self._problems.append(Problem("the list of commits", str(error)))
         return len(self._listed_commits)

@@ -39,7 +39,7 @@ class Core:
         self.remotes = Remotes(store, self.inverses)
         self.dropped = DroppedCommits(store)
         self.experiments = Experiments(store, self.inverses)
-        self.history = History(store)
+        self.history = History(store, self.inverses)
         self._is_git_noted = False
         """True if the store is known to say that a working tree has a `.git`."""
         self.inodes = InodeTable()

@@ -114,6 +114,10 @@ class FirstParents:
         else:
             self._keep(oid, place)
 
+    def forget(self) -> None:
+        """Forget the places that were found, since chains go on where they had ended."""
+        self._kept = {}
+
     def index(self, tips: Iterable[CommitId], publish: Callable[[], None]) -> Steps[None]:
         """Write the records that the chains of `tips` lack, in steps, and publish now and then.
 

@@ -20,7 +20,9 @@ from heliosfs.objects.commit import (
 )
 from heliosfs.objects.ids import CommitId, Kind, Oid, object_id
 from heliosfs.repo import keys
+from heliosfs.repo.edge import Edge
 from heliosfs.repo.first_parents import FirstParents
+from heliosfs.repo.inverses import Inverses
 from heliosfs.store.base import Collection as StoreCollection
 from heliosfs.store.base import Store
 from heliosfs.trees.gitless import GitFree
@@ -33,9 +35,11 @@ WORKING_TREE_KEY = "working-tree"
 class History:
     """The graph of commits."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, inverses: Inverses | None = None) -> None:
         self._store = store
         self._cache: dict[CommitId, Commit] = {}
+        self.edge = Edge(store, lambda oid: self._cache.pop(oid, None), inverses)
+        """Commits that count as having no parents, because these are not here."""
         self.first_parents = FirstParents(store, self.read)
         self.git_free = GitFree(store)
         """Trees of commits without a `.git`."""
@@ -60,9 +64,21 @@ class History:
         self._condemned.discard(oid)
         if self.announced is not None:
             self.announced.add(oid)
+        parents = self._parents_here(oid, commit) if self.edge else commit.parents
         self._store.put(keys.COMMIT + oid, b"")
-        self.first_parents.note(oid, commit.parents)
+        self.first_parents.note(oid, parents)
         return oid
+
+    def _parents_here(self, oid: CommitId, commit: Commit) -> tuple[CommitId, ...]:
+        """Return the parents of a new commit, or none, and put it on the edge, if one is not here.
+
+        What was made from a commit on the edge has the same parents.
+        """
+        if oid not in self.edge and all(parent in self for parent in commit.parents):
+            return commit.parents
+        # I80: in the same publish as its listing.
+        self.edge.add(oid, commit.parents)
+        return ()
 
     def add(self, commit: Commit, root: bytes | None = None) -> CommitId:
         """Add a commit like `write`, but do not list it among all commits before `announce`."""
@@ -94,8 +110,12 @@ class History:
         return commit
 
     def read_whole(self, oid: CommitId) -> Commit:
-        """Return a commit as it is stored.  MissingObject, CorruptObject."""
-        return decoded(oid, self._store.read(oid, Kind.COMMIT))
+        """Return a commit as it is stored, but for parents that are not here.
+
+        MissingObject, CorruptObject.
+        """
+        commit = decoded(oid, self._store.read(oid, Kind.COMMIT))
+        return commit._replace(parents=()) if oid in self.edge else commit
 
     def forget_trees(self) -> None:
         """Forget the trees that no commit names, because a collection may remove them."""
@@ -114,7 +134,8 @@ class History:
         """Return what a list of commits shows, for many of them.  MissingObject, CorruptObject."""
         data = self._store.read(oid, Kind.COMMIT)
         try:
-            return commit_heading(data)
+            heading = commit_heading(data)
+            return heading._replace(parents=()) if oid in self.edge else heading
         except (ValueError, IndexError, struct.error) as error:
             raise CorruptObject(f"commit {oid.hex()} cannot be read: {error}") from error
 
@@ -150,6 +171,8 @@ class History:
         taken = [self._condemned.pop() for _ in range(min(limit, len(self._condemned)))]
         for oid in taken:
             self._store.put(keys.COMMIT + oid, None)
+            if oid in self.edge:
+                self.edge.remove([oid])
             # One commit in 64 has a record, and a removal takes space until it is in L2.
             if self._store.get(keys.MILESTONE + oid) is not None:
                 self._store.put(keys.MILESTONE + oid, None)

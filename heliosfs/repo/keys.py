@@ -11,6 +11,8 @@ import struct
 
 COMMIT = b"@commit/"
 """Id of a commit: lists it."""
+SHALLOW = b"shallow/"
+"""Id of a commit whose parents are not here: the ids of these."""
 MILESTONE = b"milestone/"
 """Id of a commit whose depth is a multiple of 64: its place and its jumps."""
 BRANCH = b"branch/"
@@ -78,6 +80,8 @@ REMOTE_GIT = b"remote-git/"
 """Name of a remote: present if it is a git server."""
 REMOTE_KEPT = b"remote-kept/"
 """Name of a remote: up to where it is known that what it lost is here, if somebody needs it."""
+REMOTE_BELOW = b"remote-below/"
+"""Name of a remote, a slash, kind and name of a ref: version of one whose commits are not here."""
 REMOTE_STAGE = b"remote-gc/"
 """Name of a remote: the stage of its garbage collections, as last seen."""
 

@@ -29,7 +29,8 @@ class PickChange(NamedTuple):
 
 
 def change_of(history: History, source: CommitId, options: PickOptions) -> PickChange:
-    """Return the change of a commit, or the one that takes it back.  Raise UsageError."""
+    """Return the change of a commit, or the one that takes it back.  UsageError, NotPermitted."""
+    history.edge.check_whole(source, f"the change of {short_id(source)}")
     commit = history.read(source)
     count = len(commit.parents)
     if count > 1 and not options.mainline:

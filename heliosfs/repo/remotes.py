@@ -254,8 +254,26 @@ class RemoteNotes:
             key = keys.of_name(keys.REMOTE_STAGE, remote)
             self._store.put(key, stage.to_bytes(8, "little") if stage else None)
 
+    def left_below(self, remote: str) -> dict[tuple[str, str], str]:
+        """Return the versions of refs, by kind and name, of which the commits are not here.
+
+        Tags and experiments of a history that is not here were left out.
+        """
+        prefix, found = keys.of_name(keys.REMOTE_BELOW, f"{remote}/"), {}
+        for key, value in self._store.scan(prefix):
+            kind, name = keys.name_in(prefix, key).split("/", 1)
+            found[kind, name] = value.decode()
+        return found
+
+    def leave_below(self, remote: str, kind: str, name: str, version: str | None) -> None:
+        """Note that a ref in this version was left out, or with None that none was."""
+        key = keys.of_name(keys.REMOTE_BELOW, f"{remote}/{kind}/{name}")
+        self._store.put(key, None if version is None else version.encode())
+
     def forget(self, remote: str) -> None:
         """Forget all notes on a remote."""
+        for kind, name in self.left_below(remote):
+            self.leave_below(remote, kind, name, None)
         self.note_pushed(remote, 0)
         self.leave_contents(remote, is_lazy=False)
         self.note_git(remote, is_git=False)

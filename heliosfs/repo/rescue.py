@@ -143,11 +143,22 @@ class Rescue:
             if Oid(key[len(keys.COMMIT) :]) not in self._parents:
                 del state[key]
                 self.lost.append(f"commit {key[len(keys.COMMIT) :].hex()[:12]}")
+        self._mend_edge(state)
         heads = _last_heads(state, self._parents)
         self._mend_branches(state, heads)
         self._mend_tags(state)
         self._mend_states(state)
         self._list_all(state, heads)
+
+    def _mend_edge(self, state: dict[bytes, bytes]) -> None:
+        """Make the records of commits whose parents are not there, of which the keys are known."""
+        lost = [key for key in self.damaged.lost_keys if key.startswith(keys.SHALLOW)]
+        for key in [*lost, *(key for key, _ in _under(state, keys.SHALLOW))]:
+            parents = self._parents.get(Oid(key[len(keys.SHALLOW) :]))
+            if parents is None:
+                state.pop(key, None)
+            else:
+                state[key] = b"".join(parents)
 
     def _mend_branches(self, state: dict[bytes, bytes], heads: dict[int, Oid]) -> None:
         slots: set[int] = {DETACHED}

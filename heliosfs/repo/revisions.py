@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from heliosfs.errors import Ambiguous, NotFound, UsageError
 from heliosfs.objects.ids import CommitId, Oid
+from heliosfs.repo.edge import UNSHALLOW
 from heliosfs.repo.operation import Operation
 from heliosfs.repo.operation_log import OperationLog
 from heliosfs.repo.pick_note import CHERRY_PICK, REVERT
@@ -189,12 +190,17 @@ def _below(repository: Repository, oid: CommitId, count: int, text: str) -> Comm
         place = first_parents.place(oid)
         has = f"has only {place.depth}" if place is not None else "has fewer"
         wanted = f"{text[:80]!r} goes back {count} first parents"
-        raise NotFound(f"{wanted}, but {oid.hex()[:12]} {has} below it")
+        raise NotFound(f"{wanted}, but {oid.hex()[:12]} {has} below it{_edge_hint(repository)}")
     return found
+
+
+def _edge_hint(repository: Repository) -> str:
+    return f" here: {UNSHALLOW}" if repository.history.edge else ""
 
 
 def _parent(repository: Repository, oid: CommitId, number: int, text: str) -> CommitId:
     parents = repository.history.read(oid).parents
     if number > len(parents):
-        raise NotFound(f"{text[:80]!r}: {oid.hex()[:12]} has {len(parents)} parent(s)")
+        hint = _edge_hint(repository) if oid in repository.history.edge else ""
+        raise NotFound(f"{text[:80]!r}: {oid.hex()[:12]} has {len(parents)} parent(s){hint}")
     return parents[number - 1]

@@ -194,7 +194,7 @@ class View(WorkingTree):
         old = self.core.history.read(head)
         commit = Commit(
             content or self.stage.root or self.selected(),
-            old.parents,
+            self.core.history.edge.parents(head) or old.parents,
             author or old.author,
             self.core.identity.sign(self.core.clock),
             old.message if message is None else message.encode("utf-8", "surrogateescape"),

@@ -15,6 +15,7 @@ from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.ancestry import merge_bases
 from heliosfs.repo.core import Core
+from heliosfs.repo.edge import UNSHALLOW
 from heliosfs.repo.history import History
 from heliosfs.repo.merge.entries import MergeRules
 from heliosfs.repo.merge.text import Favor, Labels
@@ -126,7 +127,8 @@ def merge_into(
     if options.only_fast_forward:
         raise Busy("cannot fast-forward: HEAD has commits that the other side does not have")
     if not bases and not options.unrelated:
-        raise UsageError("usage: the histories have no common commit")
+        hint = f" here, where the history is shallow: {UNSHALLOW}" if history.edge else ""
+        raise UsageError(f"usage: the histories have no common commit{hint}")
     # As in git, the working tree counts: its .gitattributes need not be committed.
     attributes = Attributes(core.store, view.state().root, (b"merge",))
     rules = MergeRules(options.favor, options.labels, attributes=attributes)

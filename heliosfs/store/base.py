@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -11,6 +11,7 @@ from heliosfs.errors import StoreError
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.objects.references import Reference
 from heliosfs.steps import Work
+from heliosfs.store.declared import Declaration
 from heliosfs.store.encoding.versions import PreparedObject
 from heliosfs.store.promises import Promises
 from heliosfs.store.reaching import Reaching
@@ -86,10 +87,7 @@ class Collection(Reaching, Protocol):
     """
 
     def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
-        """Return the state under a prefix as of `plan_settle`; later changes may be missing.
-
-        The prefix ends with a slash.  No order.
-        """
+        """Return the state under a prefix with a slash, at least as of `plan_settle`; no order."""
 
     def listed(self, prefix: bytes) -> list[Oid]:
         """Return the commits of a list that are not old, in the order in which they were added."""
@@ -337,6 +335,7 @@ class Store(Objects, StateMap, Protocol):
 
     promises: Promises
     """Contents that a remote has, and not the store: `read` raises PromisedObject for them."""
+    declaration: Declaration
 
     def directory_beside(self, name: str) -> int:
         """Return a descriptor, to be closed, of a directory for what may be lost.  StoreError."""
@@ -373,8 +372,8 @@ class Store(Objects, StateMap, Protocol):
     def plan_compress(self) -> Work | None:
         """Return work that compresses some of what was urgent, once L2 has it; None if done."""
 
-    def collect(self) -> Collection:
-        """Begin a garbage collection.  Raise Busy while another one, or a `Bulk`, is under way."""
+    def collect(self, shallow: Container[Oid] = ()) -> Collection:
+        """Begin a garbage collection; commits in `shallow` have no parents.  Busy as for `bulk`."""
 
     @property
     def pending_bytes(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import partial
 
 from heliosfs.errors import CorruptObject, StoreError
@@ -14,6 +14,7 @@ from heliosfs.store.base import Addition, Bulk, Collection, Edit, Inspection, Ne
 from heliosfs.store.bulk import LocalBulk
 from heliosfs.store.cache import CachedObject, ObjectCache
 from heliosfs.store.copying import Copying
+from heliosfs.store.declared import Declaration
 from heliosfs.store.deferral import Deferral
 from heliosfs.store.directory import Directory, disk_bytes
 from heliosfs.store.drain import Sync
@@ -35,6 +36,7 @@ from heliosfs.store.pending import ColdObject, Pending, PendingObjects, bytes_of
 from heliosfs.store.pieces import read_piece
 from heliosfs.store.settling import Settling
 from heliosfs.store.sidefile import BesideFile, directory_beside
+from heliosfs.store.version import declare_shallow, is_declared_shallow
 from heliosfs.store.witness import Witness
 
 _COMMIT = Kind.COMMIT
@@ -71,6 +73,9 @@ class LocalStore:
         self._witness, self.findings = parts.witness, parts.findings
         self.promises = parts.promises
         self.refusal = parts.refusal
+        self.declaration = Declaration(
+            partial(declare_shallow, directory), is_shallow=is_declared_shallow(directory)
+        )
         self.unclosed_by = parts.lock.holder
         """Id of the process that ended without closing the store; 0 if none did."""
         self._closed = False
@@ -262,7 +267,7 @@ class LocalStore:
         """Return work as the contract says; None, too, while another drain is under way."""
         return self._settling.plan()
 
-    def collect(self) -> Collection:
+    def collect(self, shallow: Container[Oid] = ()) -> Collection:
         exclusive = self._exclusive
         exclusive.check()
         self._pending.make_whole(self.read)
@@ -270,6 +275,7 @@ class LocalStore:
             self._l2,
             self._pending.by_oid,
             self.promises,
+            shallow,
             self._settling.until_now,
             exclusive.end,
         )

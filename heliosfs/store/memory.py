@@ -7,14 +7,14 @@ import shutil
 import struct
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 
 from heliosfs.errors import CorruptObject, MissingObject, StoreError
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.objects.outline import links_in, outline
-from heliosfs.objects.references import Reference, references
+from heliosfs.objects.references import Reference, cut_references, references
 from heliosfs.steps import Work
 from heliosfs.store.addition import HashedAddition
 from heliosfs.store.base import (
@@ -27,6 +27,7 @@ from heliosfs.store.base import (
     StoreStats,
     SweepResult,
 )
+from heliosfs.store.declared import Declaration
 from heliosfs.store.encoding.codecs import decode, decode_delta, named_id
 from heliosfs.store.encoding.versions import PreparedObject
 from heliosfs.store.exclusive import Exclusive
@@ -93,6 +94,7 @@ class MemoryStore(MemoryState):
         super().__init__()
         self.refusal: StoreError | None = None
         self.promises = Promises(MemoryPromises(), lambda has_promises: None)
+        self.declaration = Declaration(lambda is_shallow: None, is_shallow=False)
         self.objects: dict[Oid, HeldObject] = {}
         self._added: list[Oid] = []
         self.given: set[Oid] = set()
@@ -179,10 +181,10 @@ class MemoryStore(MemoryState):
                 self._logical_bytes += len(data)
         self._settle(state)
 
-    def collect(self) -> Collection:
+    def collect(self, shallow: Container[Oid] = ()) -> Collection:
         self._exclusive.check()
         self._spared = set(self.given)
-        collection = _MemoryCollection(self, self._spared, self._exclusive.end)
+        collection = _MemoryCollection(self, self._spared, shallow, self._exclusive.end)
         self._exclusive.begin_collection(collection)
         return collection
 
@@ -279,9 +281,14 @@ class _MemoryCollection(Unsurveyed):
     """A collection over the dict of the store; any thread may use it."""
 
     def __init__(
-        self, store: MemoryStore, added: set[Oid], closed: Callable[[Collection], None]
+        self,
+        store: MemoryStore,
+        added: set[Oid],
+        shallow: Container[Oid],
+        closed: Callable[[Collection], None],
     ) -> None:
         """Begin to mark.  `added` is the store's own set, and grows."""
+        self._shallow = shallow
         self._store = store
         self._added = added
         self._closed = closed
@@ -316,7 +323,7 @@ class _MemoryCollection(Unsurveyed):
         try:
             if kind is Kind.TREE:
                 self._marked |= self._store.objects.keys() & links_in(data, outline(data))
-            return references(kind, data)
+            return cut_references(oid, references(kind, data), self._shallow)
         except (ValueError, IndexError, struct.error) as error:
             name = kind.name.lower()
             raise CorruptObject(f"{name} {oid.hex()} cannot be read: {error}") from error

@@ -13,7 +13,9 @@ PROMISING = 4
 """Version of a store of `VERSION` that has promises, which earlier programs must not open."""
 IN_BLOCKS = 5
 """Version of a store of `VERSION` in which bodies may be in blocks, perhaps with promises."""
-_NEWEST = IN_BLOCKS
+SHALLOW = 6
+"""Version of a store of `VERSION` with commits whose parents are not there, and perhaps both."""
+_NEWEST = SHALLOW
 
 _FORMAT = "format"
 _FORMAT_NEW = "format.new"
@@ -24,10 +26,22 @@ _PATTERN = re.compile(rb"heliosfs store\nversion (\d+)\n")
 def read_format(directory: Directory) -> int | None:
     """Return the version of the store in this directory, None without one.  Raise StoreFormat.
 
-    A store that has promises, or bodies in blocks, is of `VERSION` all the same.
+    A store that has promises, bodies in blocks, or a shallow history is of `VERSION` all the same.
     """
     version = _declared(directory)
-    return VERSION if version in (PROMISING, IN_BLOCKS) else version
+    return VERSION if version in (PROMISING, IN_BLOCKS, SHALLOW) else version
+
+
+def is_declared_shallow(directory: Directory) -> bool:
+    """Return True if the store is one of a shallow history.  Raise StoreFormat."""
+    return _declared(directory) == SHALLOW
+
+
+def declare_shallow(directory: Directory, is_shallow: bool) -> None:
+    """Let `format` say that the history is shallow, or that it is not any more.  StoreError."""
+    with directory.declaring:
+        # It may have got blocks meanwhile, which cannot be told any more.
+        write_format(directory, SHALLOW if is_shallow else IN_BLOCKS)
 
 
 def _declared(directory: Directory) -> int | None:
@@ -54,7 +68,7 @@ def declare_promises(directory: Directory, *, has_promises: bool) -> None:
     version = PROMISING if has_promises else VERSION
     with directory.declaring:
         # What says that bodies may be in blocks says so of promises, too, and for good.
-        if _declared(directory) not in (version, IN_BLOCKS):
+        if _declared(directory) not in (version, IN_BLOCKS, SHALLOW):
             write_format(directory, version)
 
 

@@ -17,10 +17,12 @@ from heliosfs.remote.buckets.shared_directory import DirectoryBucket
 from heliosfs.remote.contents import make_whole
 from heliosfs.remote.fetch import fetch
 from heliosfs.remote.push import push
+from heliosfs.remote.shallow import DOWN_TO_KNOWN, Extent
 from heliosfs.repo.check import check_store
 from heliosfs.repo.remotes import HEADS
 from heliosfs.steps import Progress, Steps, Turn, perform, run_to_end
 from tests.crash.damage import Opened
+from tests.remote.shallow import check_whole_or_cut
 from tests.tree_builder import TreeBuilder
 
 START_NS = 1_700_000_000 * 10**9
@@ -138,10 +140,11 @@ def _check(opened: Opened) -> None:
     assert run_to_end(check_store(opened.repository), opened.store).problems == []
 
 
-def _read(place: _Place) -> CommitId:
+def _read(place: _Place, extent: Extent = DOWN_TO_KNOWN) -> CommitId:
     """Fetch with the other workspace, which must find everything; return what main is there."""
     opened = place.open("two")
-    run_to_end(fetch(opened.repository, DirectoryBucket(place.bucket), "origin"), opened.store)
+    bucket = DirectoryBucket(place.bucket)
+    run_to_end(fetch(opened.repository, bucket, "origin", extent=extent), opened.store)
     _check(opened)
     found = opened.repository.remotes.find("origin/main")
     assert found is not None
@@ -188,32 +191,38 @@ def _drive(steps: Steps[object], dies_at: int) -> None:
 
 
 def _dies_at_each_step_of_a_fetch(
-    place: _Place, check: Callable[[_Place], None] = lambda copy: None
+    place: _Place,
+    check: Callable[[_Place], None] = lambda copy: None,
+    extent: Extent = DOWN_TO_KNOWN,
 ) -> None:
     """End a fetch of the other workspace at each step, and do it again; then `check` each."""
+    opened = place.open("two")
+    before = opened.repository.remotes.find("origin/main")
+    opened.close()
     for count in range(1, 100):
         copy = place.copied(f"fetch-{count}")
 
         def work(copy: _Place = copy, count: int = count) -> None:
             opened = copy.open("two")
             bucket = DirectoryBucket(copy.bucket)
-            _drive(fetch(opened.repository, bucket, "origin"), count)
+            _drive(fetch(opened.repository, bucket, "origin", extent=extent), count)
             os._exit(0)
 
         code = _in_child(work)
         assert code in (0, DIED)
         opened = copy.open("two")
         _check(opened)
+        check_whole_or_cut(opened.repository)
         found = opened.repository.remotes.find("origin/main")
-        assert found in (None, place.head)
+        assert found in (before, place.head)
         assert code == DIED or found == place.head
         opened.close()
-        assert _read(copy) == place.head
+        assert _read(copy, extent) == place.head
         check(copy)
         shutil.rmtree(copy.path)
         if code == 0:
             break
-    assert count > 6
+    assert count > (6 if before is None else 3)
 
 
 def test_a_process_that_dies_in_a_fetch(place: _Place) -> None:
@@ -223,11 +232,11 @@ def test_a_process_that_dies_in_a_fetch(place: _Place) -> None:
     _dies_at_each_step_of_a_fetch(place)
 
 
-def _leave_contents(place: _Place) -> None:
+def _leave_contents(place: _Place, *, is_lazy: bool = True) -> None:
     """Let the other workspace fetch without contents."""
     opened = place.open("two")
     with opened.repository.transaction:
-        opened.repository.remotes.notes.leave_contents("origin", is_lazy=True)
+        opened.repository.remotes.notes.leave_contents("origin", is_lazy=is_lazy)
     opened.close()
 
 
@@ -253,6 +262,38 @@ def test_a_process_that_dies_in_a_lazy_fetch(
         opened.close()
 
     _dies_at_each_step_of_a_fetch(place, check)
+
+
+@pytest.mark.parametrize("is_lazy", [True, False])
+def test_a_process_that_dies_in_a_shallow_fetch(
+    place: _Place, is_lazy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It dies in the first one, in one of new commits, and in one of all that was left out."""
+    _pushed(place, monkeypatch)
+    if not is_lazy:
+        _leave_contents(place, is_lazy=False)
+
+    def check(copy: _Place, shallow: int, commits: int) -> None:
+        opened = copy.open("two")
+        checked = check_whole_or_cut(opened.repository)
+        assert (checked.shallow, checked.commits) == (shallow, commits)
+        assert (
+            (copy.path / "two" / "format")
+            .read_text()
+            .endswith("version 6\n" if shallow else "version 5\n")
+        )
+        opened.close()
+
+    _dies_at_each_step_of_a_fetch(place, lambda copy: check(copy, 1, 2), Extent(2))
+    _read(place, Extent(2))
+    opened = place.open("one")
+    opened.verb("commit", "-q", "--allow-empty", "-m", "fifth")
+    place.head = opened.repository.root.head or place.head
+    run_to_end(place.pushing(opened, DirectoryBucket(place.bucket)), opened.store)
+    opened.close()
+    before = place.copied("before")
+    _dies_at_each_step_of_a_fetch(place, lambda copy: check(copy, 1, 3))
+    _dies_at_each_step_of_a_fetch(before, lambda copy: check(copy, 0, 5), Extent(is_whole=True))
 
 
 def test_contents_are_brought_by_one_process_after_another(

@@ -153,6 +153,7 @@ PUBLISHERS = {
     "remote/contents.py": "objects that are here, before what they replace is forgotten",
     "remote/hydration.py": "contents that have come",
     "remote/download.py": "commits that are announced before the refs",
+    "remote/places.py": "contents that were promised, and lie beside trees now",
     "commands/exchange/from_directory.py": "objects of a large directory, before they are named",
     "daemon/keeper.py": "objects that wait",
 }

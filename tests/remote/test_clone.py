@@ -97,7 +97,6 @@ def test_what_cannot_be_cloned_leaves_nothing(
 @pytest.mark.parametrize(
     ("word", "advice"),
     [
-        ("--depth=1", "pull origin BRANCH"),
         ("--single-branch", "one branch"),
         ("--bare", "file:///"),
     ],

@@ -21,7 +21,7 @@ from heliosfs.remote import (
     boundary,
     collection,
     contents,
-    fetch,
+    foundrefs,
     mergeplan,
     packfile,
     places,
@@ -60,7 +60,7 @@ _MOVES_COUNT = 12
 
 @pytest.fixture(autouse=True)
 def _one_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (fetch, mergeplan, places, reach, reading):
+    for module in (foundrefs, mergeplan, places, reach, reading):
         monkeypatch.setattr(module, "mapped", serially_mapped)
     monkeypatch.setattr(collection, "ThreadPoolExecutor", SerialPool)
     # The requests of an actor are told by its thread.

@@ -253,7 +253,7 @@ def test_damaged_promises_are_told(
 
 
 @pytest.mark.parametrize(
-    ("word", "advice"), [("--filter=blob:none", "--full"), ("--depth=1", "all history")]
+    ("word", "advice"), [("--filter=blob:none", "--full"), ("--single-branch", "--depth N")]
 )
 def test_words_of_git_have_answers(
     word: str, advice: str, capfd: pytest.CaptureFixture[str]

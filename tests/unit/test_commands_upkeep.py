@@ -119,6 +119,7 @@ def test_fsck_of_a_sound_store(stage: Stage) -> None:
         "operation_count": 3,
         "object_count": 7,
         "promised_count": 0,
+        "shallow_count": 0,
         "problems": [],
     }
 

@@ -7,7 +7,7 @@ import signal
 import stat
 import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +99,16 @@ class History:
         return oid
 
 
-def reached(store: LocalStore, roots: list[Oid], *, surveys: bool, reads_blobs: bool) -> bytes:
+def reached(
+    store: LocalStore,
+    roots: list[Oid],
+    *,
+    surveys: bool,
+    reads_blobs: bool,
+    shallow: Container[Oid] = (),
+) -> bytes:
     """Return a byte for each number, as the next collection would get them."""
-    collection = store.collect()
+    collection = store.collect(shallow)
 
     def enter(kind: Kind, oid: Oid) -> list[Reference] | None:
         return collection.enter(kind, oid, reads_blob=reads_blobs)
@@ -159,6 +166,30 @@ def test_the_same_is_reached(
         one_by_one = reached(store, roots, surveys=False, reads_blobs=reads_blobs)
         assert sum(one_by_one) > 5
         assert reached(store, roots, surveys=True, reads_blobs=reads_blobs) == one_by_one
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+@pytest.mark.parametrize("seed", range(6))
+def test_commits_on_the_edge_do_not_lead_to_their_parents(
+    store: LocalStore, seed: int, is_shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = History(store, seed, orphans=0.0)
+    for _ in range(80):
+        history.commit()
+    settle(store)
+    if is_shared:
+        share(monkeypatch)
+    tips = history.commits[-1:]
+    whole = reached(store, tips, surveys=True, reads_blobs=False)
+    for count in (1, 5, 20):
+        shallow = set(history.dice.sample(history.commits, count))
+        one_by_one = reached(store, tips, surveys=False, reads_blobs=False, shallow=shallow)
+        found = reached(store, tips, surveys=True, reads_blobs=False, shallow=shallow)
+        assert found == one_by_one
+        assert sum(found) <= sum(whole)
+    # The last one has its own tree alone.
+    assert sum(reached(store, tips, surveys=True, reads_blobs=False, shallow=set(tips))) < 200
+    assert sum(whole) > 300
 
 
 def share(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,8 +97,8 @@ def test_a_store_is_made_beside_other_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("create", [False, True])
 def test_a_newer_format_is_refused_and_says_what_to_do(tmp_path: Path, *, create: bool) -> None:
     open_store(tmp_path).close()
-    (tmp_path / "format").write_text("heliosfs store\nversion 6\n")
-    with pytest.raises(StoreFormat, match=r"format 6.*knows formats 1 to 5.*newer heliosfs"):
+    (tmp_path / "format").write_text("heliosfs store\nversion 7\n")
+    with pytest.raises(StoreFormat, match=r"format 7.*knows formats 1 to 6.*newer heliosfs"):
         open_store(tmp_path, create=create)
 
 

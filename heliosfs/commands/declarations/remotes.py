@@ -128,6 +128,7 @@ FETCH = Verb(
     synopsis=(
         "[REMOTE] [BRANCH]... [--json]",
         "-p [REMOTE] [--json]",
+        "{--depth N | --unshallow} [REMOTE] [--json]",
         "--contents [PATH]... [--json]",
         "--contents --all [--json]",
     ),
@@ -141,10 +142,15 @@ FETCH = Verb(
         "In a workspace of 'clone', contents of files stay at the remote until somebody reads\n"
         "them. --contents brings those of the files at each PATH, or of all files as they are\n"
         "now; with --all, those of every commit, so that the remote is not needed any more. It\n"
-        "can be interrupted, and goes on where it was."
+        "can be interrupted, and goes on where it was.\n"
+        "A workspace of 'clone --depth' has the last commits of each branch. Later fetches bring\n"
+        "what is new; --depth brings the last N commits of each branch, and --unshallow the whole\n"
+        "history, with the tags and experiments that were left out."
     ),
     options=(
         Option(("-p", "--prune"), "forget branches that the remote has no more"),
+        Option(("--depth",), "bring the last N commits of each branch", "N"),
+        Option(("--unshallow",), "bring the history that a clone with --depth has left there"),
         Option(("--contents",), "bring contents that earlier fetches have left there"),
         Option(("--all",), "with --contents: those of all commits"),
         _VERBOSE,

@@ -11,11 +11,13 @@ from heliosfs.commands.remotes.remote import check_words, named_remote
 from heliosfs.commands.render import json_reply, short
 from heliosfs.commands.table import find_verb
 from heliosfs.commands.verb import Request, answer, exit_code_of
-from heliosfs.errors import NotFound
+from heliosfs.errors import NotFound, UsageError
 from heliosfs.gitserver.fetch import fetch as fetch_from_git
 from heliosfs.remote.buckets.opening import open_bucket
-from heliosfs.remote.fetch import FetchResult, MovedRef, check_undamaged
+from heliosfs.remote.fetch import FetchResult, check_undamaged
 from heliosfs.remote.fetch import fetch as fetch_refs
+from heliosfs.remote.foundrefs import MovedRef
+from heliosfs.remote.shallow import DOWN_TO_KNOWN, Extent
 from heliosfs.repo.remotes import HEADS, KIND_WORDS, TAGS, check_same
 from heliosfs.steps import Steps, read_far
 
@@ -32,18 +34,30 @@ def fetch(request: Request, options: Options) -> Steps[str]:
         return (yield from bring(request, options))
     if "all" in options:
         raise options.misuse("--all belongs to --contents: 'helios remote' lists the remotes")
+    extent = _extent(options)
     remotes, word = request.repository.remotes, None
     if words and (words[0] in remotes.names or remotes.offering(words[0]) is None):
         word = words.pop(0)
     remote = named_remote(request, word)
     if words and "prune" in options:
         raise options.misuse("--prune looks at all branches: name none")
-    result = yield from _fetched(request, remote, words, prunes="prune" in options)
+    if words and extent.goes_below:
+        raise options.misuse("--depth and --unshallow are for all branches: name none")
+    result = yield from _fetched(request, remote, words, prunes="prune" in options, extent=extent)
     code = _code(result)
     if "json" in options:
         return answer(json_reply(_document(request, remote, result)), code)
     told = "" if "quiet" in options else _text(request, remote, result)
     return answer(told + _damage(remote, result), code)
+
+
+def _extent(options: Options) -> Extent:
+    """Return the part of the history that the options ask for.  UsageError."""
+    options.only_one("depth", "unshallow")
+    depth = options.number("depth")
+    if depth == 0:
+        raise options.misuse("a depth is 1 at least")
+    return Extent(depth or 0, "unshallow" in options)
 
 
 def pull(request: Request, options: Options) -> Steps[str]:
@@ -66,15 +80,23 @@ def pull(request: Request, options: Options) -> Steps[str]:
 
 
 def _fetched(
-    request: Request, remote: str, branches: list[str], *, prunes: bool
+    request: Request,
+    remote: str,
+    branches: list[str],
+    *,
+    prunes: bool,
+    extent: Extent = DOWN_TO_KNOWN,
 ) -> Steps[FetchResult]:
     repository = request.repository
     url = repository.remotes.url(remote)
     if repository.remotes.notes.is_git(remote):
+        if extent.goes_below:
+            raise UsageError(f"usage: {remote} is a git server, from which all history comes")
         return (yield from fetch_from_git(repository, remote, branches, prunes=prunes))
     bucket = yield from read_far(partial(open_bucket, url))
     check_same(repository.remotes, remote, url)
-    return (yield from fetch_refs(repository, bucket, remote, branches, prunes=prunes))
+    steps = fetch_refs(repository, bucket, remote, branches, prunes=prunes, extent=extent)
+    return (yield from steps)
 
 
 def _document(request: Request, remote: str, result: FetchResult) -> dict[str, object]:
@@ -91,6 +113,8 @@ def _document(request: Request, remote: str, result: FetchResult) -> dict[str, o
         "object_count": result.object_count,
         "got_bytes": result.got_bytes,
         "promised_count": result.promised_count,
+        "below": [{"name": name, "kind": KIND_WORDS[kind]} for kind, name in result.below],
+        "shallow_count": result.shallow_count,
         "lost": result.lost,
     }
 
@@ -112,12 +136,16 @@ def _text(request: Request, remote: str, result: FetchResult) -> str:
         kept = request.repository.remotes.tracked(remote, each.kind, each.name) is not None
         hint = "gone there; --prune forgets it" if kept else "deleted"
         lines.append(f" - [{hint}] {remote}/{each.name}\n")
-    if not lines:
+    if not lines and not result.commit_count:
         return ""
     counts = f"{result.commit_count} commits, {result.object_count} objects, "
     told = f"{counts}{result.got_bytes} bytes received\n" if result.object_count else ""
     if result.promised_count:
         told += f"{result.promised_count} contents stay there until they are read\n"
+    if result.below:
+        told += (
+            f"{len(result.below)} tags and experiments of a history that is not here are left out\n"
+        )
     return f"From {request.repository.remotes.url(remote)}\n{''.join(lines)}{told}"
 
 

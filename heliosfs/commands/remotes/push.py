@@ -35,7 +35,7 @@ from heliosfs.repo.experiments import Experiment
 from heliosfs.repo.ref_names import check_name
 from heliosfs.repo.remotes import EXPERIMENTS, HEADS, TAGS, check_same
 from heliosfs.repo.revisions import resolve
-from heliosfs.steps import Steps, read_far
+from heliosfs.steps import TURN, Steps, read_far
 
 _EXPERIMENTS = f"refs/{EXPERIMENTS}/"
 _HEAD = ("HEAD", "@")
@@ -99,6 +99,10 @@ def _push_one(
         result = yield from delete(request.repository, bucket, remote, ref.there, kind)
         return RefOutcome(ref, result, "")
     if not request.repository.remotes.refs(remote):
+        history = request.repository.history
+        for oid, _ in history.walk(ref.commit) if history.edge else ():
+            history.edge.check_whole(oid, f"a push to {remote}, which has nothing yet,")
+            yield TURN
         # Nothing is there, so that all of it will be read.
         yield from bring_all_of(request.repository, [(Kind.COMMIT, ref.commit)])
     steps = push_ref(

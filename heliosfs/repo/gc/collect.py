@@ -108,7 +108,7 @@ def collect_garbage(
     # What is kept is encoded anew with `packs`, so all of it must be known to stay.
     recalls = not packs
     while True:
-        collection = repository.store.collect()
+        collection = repository.store.collect(history.edge)
         history.announced, history.changed_slots = set(), set()
         run = _Run(repository, collection, retention, guests)
         try:
@@ -141,7 +141,7 @@ class _Run:
         self._collection = collection
         self._retention = retention
         self._guests = guests
-        self._keep_decision = KeepDecision(retention, collection.is_old)
+        self._keep_decision = KeepDecision(retention, collection.is_old, repository.history.edge)
         self._commits = CommitReader(collection, self._keep_decision)
         self._recall = Recall(repository.store, collection)
         self._named: set[CommitId] = set()

@@ -11,6 +11,7 @@ from heliosfs.emptying import Container
 from heliosfs.objects.commit import CommitLinks
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.pace import Pace, paced
+from heliosfs.repo.edge import Edge
 from heliosfs.repo.operation import Operation
 from heliosfs.repo.operation_log import OperationLog
 from heliosfs.repo.working_state import State
@@ -40,7 +41,10 @@ class KeepDecision:
     were reached is known.
     """
 
-    def __init__(self, retention: Retention, is_old: Callable[[CommitId], bool]) -> None:
+    def __init__(
+        self, retention: Retention, is_old: Callable[[CommitId], bool], edge: Edge
+    ) -> None:
+        self._edge = edge
         self._retention = retention
         self._is_old = is_old
         self.old: set[CommitId] = set()
@@ -54,7 +58,7 @@ class KeepDecision:
 
     def note(self, oid: CommitId, links: CommitLinks) -> None:
         """Note a commit that is listed, or that `keep` did not know."""
-        self._links[oid] = links
+        self._links[oid] = self._edge.cut(oid, links)
         if oid not in self.kept:
             self.doomed.add(oid)
         if self.is_young(links.seconds):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
@@ -36,10 +36,11 @@ class LocalCollection:
         database: ObjectDatabase,
         pending: Mapping[Oid, Pending],
         promises: Promises,
+        shallow: Container[Oid],
         settling: Callable[[], Callable[[], Work | None]],
         closed: Callable[[Collection], None],
     ) -> None:
-        """Begin to mark.  `pending` is the store's own dict."""
+        """Begin to mark.  `pending` is the store's own dict; `shallow` may grow."""
         self._database = database
         self._closed = closed
         self._settling = settling
@@ -51,7 +52,7 @@ class LocalCollection:
         self._promised = promised = promises.marks()
         self._promise_sweep = partial(PromiseSweep, database, promises, promised)
         self._sweep_of_promises: PromiseSweep | None = None
-        self._marking = marking = Marking(database, pending, self._marks, promised)
+        self._marking = marking = Marking(database, pending, self._marks, promised, shallow)
         # Bound, not passed on by methods of the collection.
         self.read, self.mark, self.is_marked = marking.read, marking.mark, marking.is_marked
         self.survey, self.links_of = marking.survey, marking.links_of

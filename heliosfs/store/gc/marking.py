@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ from heliosfs.errors import CorruptObject, MissingObject
 from heliosfs.objects.commit import CommitLinks
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.objects.outline import links_in, outline, references_in
-from heliosfs.objects.references import Reference, references
+from heliosfs.objects.references import Reference, cut_references, references
 from heliosfs.pace import Pace, paced
 from heliosfs.store.encoding.codecs import DecodeError
 from heliosfs.store.gc.chains import Chains
@@ -43,11 +43,14 @@ class Marking:
         pending: Mapping[Oid, Pending],
         marks: Marks,
         promises: PromiseMarks,
+        shallow: Container[Oid],
     ) -> None:
+        """Prepare the walk.  The commits in `shallow` have no parents, whatever their bytes say."""
         self._database = database
         self._pending = pending
         self._marks = marks
         self._promises = promises
+        self._shallow = shallow
         self._chains = Chains()
         self._listing: Listing | None = None
         self._surveyors: Surveyors | None = None
@@ -73,10 +76,13 @@ class Marking:
         """Do as `Reaching.survey` says."""
         if self._survey is not None:
             self._survey.advance(self._snapshot)
+            if self._survey.is_done:
+                self._survey.cut(self._shallow)
             return not self._survey.is_done
         if self._surveyors is not None:
             if not self._surveyors.advance():
                 self._survey = self._surveyors.survey()
+                self._survey.cut(self._shallow)
                 self._surveyors.close()
             return self._survey is None
         totals, first = self._database.totals, self._marks.first
@@ -162,7 +168,7 @@ class Marking:
         )
         try:
             if kind is not Kind.TREE:
-                return references(kind, data)
+                return cut_references(oid, references(kind, data), self._shallow)
             shape = outline(data) if found is None else self._chains.unknown(found)
             for blob in links_in(data, shape):
                 self._mark_link(blob)

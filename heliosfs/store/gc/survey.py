@@ -19,6 +19,7 @@ from __future__ import annotations
 import marshal
 import struct
 from array import array
+from collections.abc import Container
 from typing import Any, TypeAlias
 
 from heliosfs.emptying import empty_later
@@ -32,7 +33,7 @@ from heliosfs.objects.outline import (
     outline_after,
     references_in,
 )
-from heliosfs.objects.references import Reference
+from heliosfs.objects.references import Reference, cut_references
 from heliosfs.pace import Pace, paced
 from heliosfs.store.encoding.codecs import Codec, DecodeError, decode, decode_splice
 from heliosfs.store.gc.chains import Chains
@@ -243,6 +244,19 @@ class Survey:
         for oid, tree, parents, seconds, number in paced(links):
             self.commits[oid] = CommitLinks(tree, parents, seconds)
             self.numbers[oid] = number
+
+    def cut(self, shallow: Container[Oid]) -> None:
+        """Take the parents from the commits in `shallow`, once all is surveyed."""
+        for oid in [oid for oid in paced(self.commits) if oid in shallow]:
+            links, number = self.commits[oid], self.numbers[oid]
+            at, parents = number - self.first, {self.numbers.get(each) for each in links.parents}
+            for place in range(self.starts[at], self.starts[at + 1]):
+                if self.edges[place] in parents:
+                    # What refers to itself refers to nothing more.
+                    self.edges[place] = number
+            if at in self.further:
+                self.further[at] = cut_references(oid, self.further[at], shallow)
+            self.commits[oid] = links._replace(parents=())
 
     def containers(self) -> tuple[dict[Any, Any], ...]:
         """Return what grows with the history, for whoever empties it."""

@@ -1,0 +1,154 @@
+"""The refs of a remote: which of them changed since they were seen, and what they name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from heliosfs.errors import CorruptObject, HeliosError, NotFound
+from heliosfs.objects.ids import CommitId
+from heliosfs.remote.bucket import Bucket, NoObject
+from heliosfs.remote.layout import REF_BYTES_MAX, REFS, decode_ref, ref_key, ref_of
+from heliosfs.remote.reading import READERS
+from heliosfs.remote.threads import mapped
+from heliosfs.repo.remotes import KIND_WORDS, TrackedRef
+from heliosfs.repo.tag_notes import Annotation
+from heliosfs.steps import Steps, read_far
+
+RefName = tuple[str, str]
+"""Kind and name of a ref."""
+
+
+class MovedRef(NamedTuple):
+    """A ref of a remote that is another one than when it was last seen."""
+
+    kind: str
+    name: str
+    before: CommitId | None
+    """Commit that it had; None for a new ref."""
+    after: CommitId | None
+    """Commit that it has; None if it is gone."""
+    is_forced: bool = False
+    """True if it has lost commits."""
+
+
+class DamagedRef(NamedTuple):
+    """A ref of a remote that was not fetched, because it or what it needs is damaged there."""
+
+    kind: str
+    name: str
+    text: str
+    """Damage, in words."""
+
+
+def _is_same(before: dict[RefName, TrackedRef], name: RefName, version: str) -> bool:
+    seen = before.get(name)
+    return seen is not None and seen.version == version
+
+
+def read_named(
+    bucket: Bucket, remote: str, kind: str, refs: Sequence[str]
+) -> Steps[tuple[FoundRefs, list[MovedRef]]]:
+    """Read some refs: a request for each, however many others there are.  NotFound.
+
+    Of those that are gone, none is known.
+    """
+    names = [(kind, name) for name in dict.fromkeys(refs)]
+    found = yield from read_far(partial(_read_refs, bucket, names))
+    damaged = {(each.kind, each.name) for each in found.damaged}
+    for each in names:
+        if each not in found.records and each not in damaged:
+            raise NotFound(f"{remote} has no {KIND_WORDS[kind]} {each[1][:80]!r}")
+    return found, []
+
+
+def read_changed(
+    bucket: Bucket, before: dict[RefName, TrackedRef], is_left_out: Callable[[RefName, str], bool]
+) -> Steps[tuple[FoundRefs, list[MovedRef]]]:
+    """Read all refs that are not as they were, nor left out in this version.
+
+    Return also those that are gone.
+    """
+    listed = yield from read_far(partial(_versions, bucket))
+    changed = [
+        each
+        for each, version in listed.items()
+        if not _is_same(before, each, version) and not is_left_out(each, version)
+    ]
+    found = yield from read_far(partial(_read_refs, bucket, changed))
+    found.asked_count = len(listed)
+    missing = [each for each in before if each not in listed]
+    return found, [MovedRef(*each, before[each].commit, None) for each in missing]
+
+
+def _versions(bucket: Bucket) -> dict[RefName, str]:
+    """Return the versions of all refs; on a thread."""
+    found = ((ref_of(each.key), each.version) for each in bucket.list(REFS))
+    return {name: version for name, version in found if name is not None}
+
+
+class ReadRef(NamedTuple):
+    """A ref of a bucket, as it was read."""
+
+    seen: TrackedRef
+    note: Annotation | None
+
+
+class FoundRefs:
+    """Refs of a bucket that were read, and those that could not be."""
+
+    def __init__(self) -> None:
+        self.records: dict[RefName, ReadRef] = {}
+        self.damaged: list[DamagedRef] = []
+        self.asked_count = 0
+        """Number of refs, with those that have not changed."""
+
+    def seen(self) -> dict[RefName, TrackedRef]:
+        """Return the refs that are to be kept."""
+        return {name: each.seen for name, each in self.records.items()}
+
+    def kept(self, before: dict[RefName, TrackedRef], gone: Iterable[MovedRef]) -> list[CommitId]:
+        """Return the commits that all refs of the remote name by now."""
+        refs = before | self.seen()
+        for each in gone:
+            del refs[each.kind, each.name]
+        return [each.commit for each in refs.values()]
+
+    def check_any(self) -> None:
+        """Check that not everything is damaged.  CorruptObject."""
+        if self.damaged and len(self.damaged) == self.asked_count:
+            raise CorruptObject(self.damaged[0].text)
+
+    def spoil(self, name: RefName, error: HeliosError) -> None:
+        """Note that a ref, or what it needs, is damaged."""
+        self.records.pop(name, None)
+        self.damaged.append(DamagedRef(*name, str(error)))
+
+
+def _read_refs(bucket: Bucket, names: list[RefName]) -> FoundRefs:
+    """Read refs, without those that are gone meanwhile; on a thread."""
+
+    def read(name: RefName) -> ReadRef | CorruptObject | None:
+        try:
+            data, version = bucket.get(ref_key(*name), 0, REF_BYTES_MAX)
+            record = decode_ref(name[1], data)
+        except NoObject:
+            return None
+        except CorruptObject as error:
+            return error
+        seen = TrackedRef(record.commit, record.trees, record.generation, version)
+        return ReadRef(seen, record.note)
+
+    if len(names) == 1:
+        results = [read(names[0])]
+    else:
+        results = mapped(read, names, READERS)
+    found = FoundRefs()
+    found.asked_count = len(names)
+    for name, each in zip(names, results, strict=True):
+        if isinstance(each, CorruptObject):
+            found.spoil(name, each)
+        elif each is not None:
+            found.records[name] = each
+    return found
