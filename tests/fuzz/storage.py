@@ -14,8 +14,10 @@ from heliosfs.objects.ids import Kind
 from heliosfs.store.directory import Directory
 from heliosfs.store.edited import EditedObject, decode_edited
 from heliosfs.store.encoding import codecs
+from heliosfs.store.encoding.blocks import decode_blocks, split_blocks
 from heliosfs.store.encoding.codecs import Codec, DecodeError, encode, encode_delta
 from heliosfs.store.encoding.packs import load_packed
+from heliosfs.store.encoding.pieces import piece_at
 from heliosfs.store.encoding.places import (
     PackedObject,
     PackLocation,
@@ -39,7 +41,7 @@ from heliosfs.store.l2.series import Value, join_blocks, split_block
 from heliosfs.store.pending import Pending
 from heliosfs.store.witness import WITNESS_FILE, make_witness, read_witness
 from tests.fuzz.harness import Harness
-from tests.fuzz.shared import NEW, OLD, blob_id, opened
+from tests.fuzz.shared import LONG, NEW, OLD, blob_id, in_blocks, opened
 from tests.in_memory import tmpfs
 
 
@@ -126,12 +128,28 @@ def _edited_seeds() -> list[bytes]:
 
 def _location(data: bytes) -> None:
     place, _ = decode_location(data)
-    load_packed(opened().packs, PackedObject(place, len(OLD)), Kind.BLOB, blob_id(OLD))
+    packs, oid = opened().packs, blob_id(LONG)
+    with suppress(DecodeError):
+        piece = piece_at(packs.files, place, oid, len(LONG), 4000, 4200)
+        assert piece is None or piece == LONG[4000:4200]
+    with suppress(DecodeError):
+        assert load_packed(packs, PackedObject(place, len(LONG)), Kind.BLOB, oid) == LONG
+    load_packed(packs, PackedObject(place, len(OLD)), Kind.BLOB, blob_id(OLD))
 
 
 def _location_seeds() -> list[bytes]:
     body = opened().location
-    return [body.encode(), body._replace(offset=1).encode(), PackLocation(9, 0, 5, 1).encode()]
+    places = (body, body._replace(offset=1), PackLocation(9, 0, 5, 1), opened().blocks)
+    return [place.encode() for place in places]
+
+
+def _blocks(data: bytes) -> None:
+    (size,) = struct.unpack_from("<I", data)
+    assert len(decode_blocks(*split_blocks(data[4:]), size)) == size
+
+
+def _blocks_seeds() -> list[bytes]:
+    return [struct.pack("<I", len(LONG)) + in_blocks(LONG).body]
 
 
 def _uses(data: bytes) -> None:
@@ -237,6 +255,7 @@ HARNESSES = [
     Harness("series", _series, (CorruptObject,), _series_seeds),
     Harness("edited", _edited, (DecodeError, IndexError), _edited_seeds),
     Harness("location", _location, (DecodeError, IndexError), _location_seeds),
+    Harness("blocks", _blocks, (DecodeError, struct.error), _blocks_seeds),
     Harness("uses", _uses, (struct.error,), _uses_seeds),
     Harness("journal", _journal, (StoreError, struct.error), _journal_seeds),
     Harness("segment", _segment, (StoreError,), _segment_seeds, (RECORD_MAGIC,)),
