@@ -243,6 +243,9 @@ def test_what_is_of_another_part_is_refused(stored: Stored) -> None:
     # One that shares the short id.
     stored.refuses(stored.place, Oid(stored.oid[:7] + bytes(25)))
     stored.refuses(stored.place, size=PART_BYTES - 1)
+    # A place that no file has, and one that no number of the system holds.
+    for offset in (1 << 40, (1 << 63) - 1, (1 << 64) - 1):
+        stored.refuses(stored.place._replace(offset=offset))
     # The place of the other one, and a place between.
     for offset in (len(stored.blocks), 1, 8192):
         stored.refuses(stored.place._replace(offset=offset))

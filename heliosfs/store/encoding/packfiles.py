@@ -64,7 +64,7 @@ class PackFiles:
                 # Before as many bytes are allocated as a damaged place asks for.
                 is_there = length < _LOOKED_FROM or offset + length <= os.fstat(fd).st_size
                 data = os.pread(fd, length, offset) if is_there else b""
-        except (OSError, StoreError) as error:
+        except (OSError, OverflowError, StoreError) as error:
             raise DecodeError(f"pack {pack} cannot be read: {error}") from error
         if len(data) != length:
             raise DecodeError(f"pack {pack} ends before byte {offset + length}")
