@@ -67,8 +67,8 @@ def remotes(plan: Plan) -> Iterator[Row]:
     with _places(plan, tree) as places:
         yield from _clones(plan, places)
         yield from _pushes(plan, places)
-        for tree in (Tree(2_000), Tree(2_000, 10)):
-            yield _sent(plan, places, tree)
+        for each in (Tree(2_000), Tree(2_000, 10)):
+            yield _sent(plan, places, each)
         yield from _fetches(plan, places)
 
 
