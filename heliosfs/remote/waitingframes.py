@@ -8,7 +8,6 @@ is kept.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from tempfile import SpooledTemporaryFile
 from typing import NamedTuple
@@ -61,7 +60,7 @@ class WaitingFrames:
         """Frames of which nobody knows whether all that they need is here."""
         self._waiting: dict[Oid, list[HeldFrame]] = {}
         """Frames by an object that was not here when it was looked for."""
-        self._uses: Counter[Oid] = Counter()
+        self._uses: dict[Oid, int] = {}
         """Number of frames that need an object."""
         self._kept: dict[Oid, bytes] = {}
         self._kept_bytes = 0
@@ -74,7 +73,8 @@ class WaitingFrames:
 
     def expect(self, named: bytes) -> None:
         """Keep what a frame names that is held later.  TooLarge."""
-        self._uses.update(oid for _, oid in named_objects(named))
+        for _, oid in named_objects(named):
+            self._uses[oid] = self._uses.get(oid, 0) + 1
         if len(self._uses) > _EXPECTED_MAX:
             raise TooLarge(
                 f"the remote has pushes that need more than {_EXPECTED_MAX} objects of others: "
@@ -149,20 +149,28 @@ class WaitingFrames:
     def take(
         self, held: HeldFrame, find: Callable[[NamedObject], bytes]
     ) -> tuple[Frame, list[bytes]]:
-        """Return a frame, and the objects of its dictionary, of which `find` returns some."""
+        """Return a frame, and the objects of its dictionary, of which `find` returns some.
+
+        CorruptObject.
+        """
+        return self._take(held, held.frame.needed, find)
+
+    def _take(
+        self, held: HeldFrame, needed: list[NamedObject], find: Callable[[NamedObject], bytes]
+    ) -> tuple[Frame, list[bytes]]:
         self.count -= 1
         assert self._file is not None
         self._file.seek(held.at)
         frame = held.frame._replace(body=self._file.read(held.stored_bytes))
         older = []
         size = 0
-        for each in held.frame.needed:
+        for each in needed:
             kept = self._kept.get(each[1])
             older.append(find(each) if kept is None else kept)
             size += len(older[-1])
             if size > DICTIONARY_MAX_BYTES:
                 raise CorruptObject(f"{held.shown} of the remote has too large a dictionary")
-        for _, oid in held.frame.needed:
+        for _, oid in needed:
             self._uses[oid] -= 1
             if not self._uses[oid]:
                 del self._uses[oid]
@@ -178,8 +186,10 @@ class WaitingFrames:
         left: list[HeldFrame] = []
         while self._queue:
             held = self._queue.pop()
-            if all(oid in self._kept for _, oid in held.frame.needed):
-                yield from self._noted(objects_of(held.shown, *self.take(held, _not_kept)))
+            needed = held.frame.needed
+            if all(oid in self._kept for _, oid in needed):
+                frame, older = self._take(held, needed, _not_kept)
+                yield from self._noted(objects_of(held.shown, frame, older))
             else:
                 left.append(held)
         self._queue = left

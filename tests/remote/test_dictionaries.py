@@ -536,3 +536,28 @@ def test_waiting_frames_keep_what_is_needed_and_no_more() -> None:
         assert waiting.count == left
     assert not waiting._kept and not waiting._kept_bytes
     waiting.close()
+
+
+def test_a_frame_with_any_other_byte_is_refused_or_the_same() -> None:
+    bucket = MemoryBucket()
+    machine = _with_pushes(bucket, 3)
+    middle = [oid for oid, _ in machine.repository.history.walk(machine.view.head)][1]
+    data = bucket.get(trees_key(middle)).data[:-32]
+    trees = read_trees("trees", sealed(data))
+    _, begin = read_frame("trees", data, trees.frames_at)
+    refused = 0
+    for at in range(begin, len(data)):
+        changed = bytearray(data)
+        changed[at] ^= 1 << at % 8
+        replace(bucket, trees_key(middle), sealed(bytes(changed)))
+        reader = Machine(bucket)
+        try:
+            reader.fetch()
+        except DamagedRemote:
+            refused += 1
+            assert not reader.tracked
+            continue
+        reader.check()
+        assert reader.origin_main == machine.head
+    # A byte of a header of zstd may say nothing.
+    assert refused > (len(data) - begin) * 9 // 10
