@@ -38,6 +38,7 @@ from heliosfs.remote.keeping import bring_own
 from heliosfs.remote.layout import (
     check_written_format,
 )
+from heliosfs.remote.scores import keep_scores
 from heliosfs.remote.shallow import DOWN_TO_KNOWN, Extent, ShallowFetch
 from heliosfs.remote.within import Wanted
 from heliosfs.repo import keys
@@ -125,10 +126,9 @@ def fetch(
     bulk: Bulk | None = None
     try:
         with told_as_of(remote):
-            if branches:
-                found, gone = yield from read_named(bucket, remote, kind, branches)
-            else:
-                found, gone = yield from read_changed(bucket, before, shallow.is_left_out)
+            named = read_named(bucket, remote, kind, branches)
+            changed = read_changed(repository, bucket, remote, shallow.is_left_out)
+            found, gone = yield from named if branches else changed
             shallow.note_there(before, gone)
             if shallow.wanted(found.seen()) is not None:
                 bulk = repository.store.bulk()
@@ -142,7 +142,7 @@ def fetch(
             run.lost, run.kept = yield from own(_names(gone), is_known=is_known, bulk=bulk)
         # It may be another one of that name by now.
         check_same(repository.remotes, remote, url)
-        if _keep(repository, remote, found.records, gone if prunes else [], run, shallow):
+        if _keep(repository, remote, found, gone if prunes else [], run, shallow):
             yield from repository.index_first_parents()
     except DamagedRemote:
         # It may be none that this version knows.
@@ -150,9 +150,9 @@ def fetch(
         raise
     finally:
         _close(bulk)
-    if found.damaged:
+    if damaged := found.all_damaged():
         yield from read_far(partial(check_written_format, bucket))
-    return run.result(moved, gone, found.damaged)
+    return run.result(moved, gone, damaged)
 
 
 def _names(refs: Iterable[MovedRef]) -> list[RefName]:
@@ -264,7 +264,7 @@ def _compared(
 def _keep(
     repository: Repository,
     remote: str,
-    records: dict[RefName, ReadRef],
+    found: FoundRefs,
     gone: list[MovedRef],
     run: FetchCounts,
     shallow: ShallowFetch,
@@ -273,7 +273,7 @@ def _keep(
     remotes, now_ns = repository.remotes, repository.clock.now_ns()
     with repository.transaction:
         # A garbage collection may have begun while we waited.
-        for (kind, name), (seen, note) in records.items():
+        for (kind, name), (seen, note) in found.records.items():
             if seen.commit not in repository.history:
                 raise Busy(f"{remote}/{name}: a garbage collection is removing it here: try again")
             remotes.track(remote, kind, name, seen, now_ns)
@@ -282,6 +282,7 @@ def _keep(
                 repository.refs.create_tag(name, seen.commit, note=note)
         for each in gone:
             remotes.track(remote, each.kind, each.name, None, now_ns)
+        keep_scores(repository, remote, found.scores, has_new_commits=run.commit_count > 0)
         if run.kept is not None:
             remotes.notes.note_kept(remote, run.kept)
         if run.has_git_dirs and not repository.history.has_git_dirs:

@@ -9,10 +9,13 @@ from typing import NamedTuple
 from heliosfs.errors import CorruptObject, HeliosError, NotFound
 from heliosfs.objects.ids import CommitId
 from heliosfs.remote.bucket import Bucket, NoObject
-from heliosfs.remote.layout import REF_BYTES_MAX, REFS, decode_ref, ref_key, ref_of
+from heliosfs.remote.layout import REF_BYTES_MAX, REFS, decode_ref, ref_key, ref_of, scored_branch
 from heliosfs.remote.reading import READERS
+from heliosfs.remote.scores import FoundScores, find_scores
 from heliosfs.remote.threads import mapped
-from heliosfs.repo.remotes import KIND_WORDS, TrackedRef
+from heliosfs.repo.remotes import KIND_WORDS, SCORES, TrackedRef
+from heliosfs.repo.repository import Repository
+from heliosfs.repo.score_notes import ScoreNotes
 from heliosfs.repo.tag_notes import Annotation
 from heliosfs.steps import Steps, read_far
 
@@ -64,13 +67,18 @@ def read_named(
 
 
 def read_changed(
-    bucket: Bucket, before: dict[RefName, TrackedRef], is_left_out: Callable[[RefName, str], bool]
+    repository: Repository,
+    bucket: Bucket,
+    remote: str,
+    is_left_out: Callable[[RefName, str], bool],
 ) -> Steps[tuple[FoundRefs, list[MovedRef]]]:
-    """Read all refs that are not as they were, nor left out in this version.
+    """Read all refs and scores that are not as they were, nor left out in this version.
 
-    Return also those that are gone.
+    Return also the refs that are gone.
     """
-    listed = yield from read_far(partial(_versions, bucket))
+    before = dict(repository.remotes.refs(remote))
+    scores = ScoreNotes(repository.store, remote).versions()
+    listed, scored = yield from read_far(partial(_versions, bucket))
     changed = [
         each
         for each, version in listed.items()
@@ -78,14 +86,22 @@ def read_changed(
     ]
     found = yield from read_far(partial(_read_refs, bucket, changed))
     found.asked_count = len(listed)
+    if scores != scored:
+        found.scores = yield from read_far(partial(find_scores, bucket, scores, scored))
     missing = [each for each in before if each not in listed]
     return found, [MovedRef(*each, before[each].commit, None) for each in missing]
 
 
-def _versions(bucket: Bucket) -> dict[RefName, str]:
-    """Return the versions of all refs; on a thread."""
-    found = ((ref_of(each.key), each.version) for each in bucket.list(REFS))
-    return {name: version for name, version in found if name is not None}
+def _versions(bucket: Bucket) -> tuple[dict[RefName, str], dict[str, str]]:
+    """Return the versions of all refs, and of the scores of branches; on a thread."""
+    refs, scores = {}, {}
+    for each in bucket.list(REFS):
+        name, branch = ref_of(each.key), scored_branch(each.key)
+        if name is not None:
+            refs[name] = each.version
+        elif branch is not None:
+            scores[branch] = each.version
+    return refs, scores
 
 
 class ReadRef(NamedTuple):
@@ -103,6 +119,7 @@ class FoundRefs:
         self.damaged: list[DamagedRef] = []
         self.asked_count = 0
         """Number of refs, with those that have not changed."""
+        self.scores = FoundScores()
 
     def seen(self) -> dict[RefName, TrackedRef]:
         """Return the refs that are to be kept."""
@@ -114,6 +131,11 @@ class FoundRefs:
         for each in gone:
             del refs[each.kind, each.name]
         return [each.commit for each in refs.values()]
+
+    def all_damaged(self) -> list[DamagedRef]:
+        """Return the refs that were not fetched, records of scores among them."""
+        scores = self.scores.damaged.items()
+        return [*self.damaged, *(DamagedRef(SCORES, name, text) for name, text in scores)]
 
     def check_any(self) -> None:
         """Check that not everything is damaged.  CorruptObject."""

@@ -24,7 +24,7 @@ from heliosfs.repo.foreign_fields import (
     number_in,
 )
 from heliosfs.repo.ref_names import check_name
-from heliosfs.repo.remotes import EXPERIMENTS, HEADS, TAGS
+from heliosfs.repo.remotes import EXPERIMENTS, HEADS, SCORES, TAGS
 from heliosfs.repo.tag_notes import Annotation, decode_annotation, encode_annotation
 
 FORMAT_KEY = "format"
@@ -73,8 +73,25 @@ def ref_key(kind: str, name: str) -> str:
     return f"{REFS}{kind}/{''.join(quoted)}"
 
 
+def scores_key(name: str) -> str:
+    """Return the key of the record with the scores of a branch."""
+    return ref_key(SCORES, name)
+
+
+def scored_branch(key: str) -> str | None:
+    """Return the branch in a key of `scores_key`; None for another key."""
+    found = _name_in(key)
+    return found[1] if found is not None and found[0] == SCORES else None
+
+
 def ref_of(key: str) -> tuple[str, str] | None:
-    """Return kind and name of a ref by its key; None for a key that `ref_key` does not return."""
+    """Return kind and name of a ref by its key; None for a key that is none of these."""
+    found = _name_in(key)
+    return found if found is not None and found[0] in _KINDS else None
+
+
+def _name_in(key: str) -> tuple[str, str] | None:
+    """Return kind and name in a key; None for a key that `ref_key` does not return."""
     prefix, _, rest = key.partition("/")
     kind, _, quoted = rest.partition("/")
     data = _ESCAPE.sub(
@@ -85,7 +102,7 @@ def ref_of(key: str) -> tuple[str, str] | None:
         check_name(name)
     except UsageError:
         return None
-    if f"{prefix}/" != REFS or kind not in _KINDS or ref_key(kind, name) != key:
+    if f"{prefix}/" != REFS or ref_key(kind, name) != key:
         return None
     return kind, name
 

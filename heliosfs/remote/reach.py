@@ -20,6 +20,7 @@ from heliosfs.remote.layout import (
     index_key,
     pack_key,
     ref_of,
+    scored_branch,
     trees_key,
 )
 from heliosfs.remote.reading import READERS
@@ -50,7 +51,8 @@ def read_roots(bucket: Bucket) -> Roots:
 
     Of kinds that are not known here, everything that looks like the name of an object is one.
     """
-    listed = [each.key for each in bucket.list(REFS)]
+    # Scores need no object.
+    listed = [each.key for each in bucket.list(REFS) if scored_branch(each.key) is None]
 
     def read(key: str) -> bytes | None:
         try:

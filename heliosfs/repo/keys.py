@@ -82,6 +82,8 @@ REMOTE_KEPT = b"remote-kept/"
 """Name of a remote: up to where it is known that what it lost is here, if somebody needs it."""
 REMOTE_BELOW = b"remote-below/"
 """Name of a remote, a slash, kind and name of a ref: version of one whose commits are not here."""
+REMOTE_SCORES = b"remote-scores/"
+"""Name of a remote, a slash, name of a branch: the record of its scores there, as last seen."""
 REMOTE_STAGE = b"remote-gc/"
 """Name of a remote: the stage of its garbage collections, as last seen."""
 

@@ -17,6 +17,7 @@ from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
 from heliosfs.repo import keys
 from heliosfs.repo.dropped import DroppedCommits
 from heliosfs.repo.inverses import Inverses
+from heliosfs.repo.score_notes import ScoreNotes
 from heliosfs.store.base import StateMap
 
 DEFAULT_REMOTE = "origin"
@@ -25,7 +26,9 @@ HEADS = "heads"
 TAGS = "tags"
 EXPERIMENTS = "experiments"
 """Kind of the refs that name the records of experiments."""
-KIND_WORDS = {HEADS: "branch", TAGS: "tag", EXPERIMENTS: "experiment"}
+SCORES = "scores"
+"""Kind of the records with the scores of branches, which name no commit."""
+KIND_WORDS = {HEADS: "branch", TAGS: "tag", EXPERIMENTS: "experiment", SCORES: "scores"}
 URL_MAX_BYTES = 4_096
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -278,6 +281,7 @@ class RemoteNotes:
         self.leave_contents(remote, is_lazy=False)
         self.note_git(remote, is_git=False)
         self.note_kept(remote, b"")
+        ScoreNotes(self._store, remote).forget()
 
     def _has(self, prefix: bytes, remote: str) -> bool:
         return self._store.get(keys.of_name(prefix, remote)) is not None

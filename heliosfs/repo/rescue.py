@@ -42,6 +42,7 @@ _DERIVED = (
     keys.MILESTONES,
     keys.REMOTE_REF,
     keys.REMOTE_KEPT,
+    keys.REMOTE_SCORES,
     keys.PUSHING,
     keys.REMOTE_STAGE,
 )

@@ -98,12 +98,6 @@ def shared_of(core: Core, experiment: Experiment) -> SharedExperiment:
 def merged(ours: SharedExperiment, theirs: SharedExperiment) -> SharedExperiment:
     """Return what both records of an experiment say; of what differs, the later."""
     last = ours if ours.changed_ns >= theirs.changed_ns else theirs
-    scores = {oid: dict(found) for oid, found in theirs.scores.items()}
-    for oid, found in ours.scores.items():
-        held = scores.setdefault(oid, {})
-        for metric, measured in found.items():
-            if metric not in held or held[metric].at <= measured.at:
-                held[metric] = measured
     return SharedExperiment(
         theirs.base,
         theirs.started_ns,
@@ -115,9 +109,24 @@ def merged(ours: SharedExperiment, theirs: SharedExperiment) -> SharedExperiment
         last.branch,
         last.tip,
         tuple(dict.fromkeys((*theirs.commits, *ours.commits))),
-        scores,
+        later_scores(ours.scores, theirs.scores),
         theirs.rest,
     )
+
+
+def later_scores(
+    ours: Mapping[CommitId, Mapping[str, Measured]],
+    theirs: Mapping[CommitId, Mapping[str, Measured]],
+) -> dict[CommitId, dict[str, Measured]]:
+    """Return all scores, and of each the later one; of two at the same time, the greater text."""
+    scores = {oid: dict(found) for oid, found in theirs.items()}
+    for oid, found in ours.items():
+        held = scores.setdefault(oid, {})
+        for metric, each in found.items():
+            before = held.get(metric)
+            if before is None or (before.at, before.text) < (each.at, each.text):
+                held[metric] = each
+    return scores
 
 
 def carrier(core: Core, shared: SharedExperiment) -> Commit:
@@ -171,10 +180,7 @@ def decode_shared(name: str, commit: Commit) -> SharedExperiment:
             None if document["branch"] is None else check_name(line_in(document["branch"])),
             None if document["tip"] is None else commit_in(document["tip"]),
             tuple(commit_in(each) for each in _list(document["commits"])),
-            {
-                commit_in(oid): {metric: _measured(metric, each) for metric, each in _pairs(found)}
-                for oid, found in _pairs(document["scores"])
-            },
+            scores_in(document["scores"]),
             {key: value for key, value in document.items() if key not in _KNOWN},
         )
     except (ValueError, TypeError, KeyError, RecursionError, HeliosError) as error:
@@ -266,6 +272,14 @@ def _measured(metric: str, value: object) -> Measured:
     text = line_in(number)
     check_score(metric, text)
     return Measured(text, number_in(at))
+
+
+def scores_in(value: object) -> dict[CommitId, dict[str, Measured]]:
+    """Return the scores of a document.  ValueError, TypeError, HeliosError."""
+    return {
+        commit_in(oid): {metric: _measured(metric, each) for metric, each in _pairs(found)}
+        for oid, found in _pairs(value)
+    }
 
 
 def _pairs(value: object) -> Iterable[tuple[str, object]]:

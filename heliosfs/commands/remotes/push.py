@@ -30,6 +30,7 @@ from heliosfs.remote.layout import check_written_format
 from heliosfs.remote.push import BesideRef, PushResult, delete
 from heliosfs.remote.push import push as push_ref
 from heliosfs.remote.refplace import NotFastForward
+from heliosfs.remote.scores import delete_scores, push_scores
 from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.experiments import Experiment
 from heliosfs.repo.ref_names import check_name
@@ -88,6 +89,9 @@ def _push_to_bucket(
             # It may be none that this version knows.
             yield from read_far(partial(check_written_format, bucket))
             raise
+    for ref, result, _ in outcomes:
+        if ref.kind == HEADS and ref.commit is not None and result is not None:
+            yield from push_scores(request.repository, bucket, remote, ref.there, ref.commit)
     return outcomes
 
 
@@ -97,6 +101,8 @@ def _push_one(
     if ref.commit is None:
         kind = EXPERIMENTS if ref.kind == EXPERIMENTS else ""
         result = yield from delete(request.repository, bucket, remote, ref.there, kind)
+        if not kind:
+            yield from delete_scores(request.repository, bucket, remote, ref.there)
         return RefOutcome(ref, result, "")
     if not request.repository.remotes.refs(remote):
         history = request.repository.history
