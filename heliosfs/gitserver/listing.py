@@ -13,7 +13,7 @@ from heliosfs.gitserver.transfer import GitEnd, Transfer
 from heliosfs.remote.bucket import Unreachable
 from heliosfs.repo.ref_names import check_name
 from heliosfs.repo.remotes import HEADS, KIND_WORDS, TAGS
-from heliosfs.steps import Steps, on_thread
+from heliosfs.steps import Steps, read_far
 
 RefName: TypeAlias = tuple[str, str]
 """Kind and name of a ref."""
@@ -48,7 +48,7 @@ class ServerRefs(NamedTuple):
 def ask_listing(url: str, remote: str = "") -> Steps[ServerRefs]:
     """Ask a server for its branches and tags.  Unreachable, UsageError; NotFound without git."""
     # A path may lead into the mount that this process serves.
-    yield from on_thread(partial(check_git_url, url))
+    yield from read_far(partial(check_git_url, url))
     outcome = yield from Transfer(
         ["ls-remote", "--symref", "--", url], silent_seconds=LISTED_SECONDS
     ).run()

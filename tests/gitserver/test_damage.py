@@ -426,12 +426,20 @@ def test_an_interrupted_transfer_ends_git() -> None:
             thread.join(10)
 
 
-def test_two_pushers_of_one_branch(server: Server, tmp_path: Path) -> None:
-    """One wins each round, the other is told to fetch, and nothing is lost."""
+@pytest.mark.parametrize(("seconds", "rounds"), [(0.0, 20), (0.3, 5)])
+def test_two_pushers_of_one_branch(server: Server, seconds: float, rounds: int) -> None:
+    """One wins each round, the other is told to fetch, and nothing is lost.
+
+    With a hook that takes a while, both have seen the same branch when the server takes its lock.
+    """
     users = [User(server.url), User(server.url)]
     users[0].commit("first", a=b"1\n")
     users[0].run("push")
     users[1].run("pull", "origin", "main")
+    hook = server.path / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\nsleep {seconds}\n")
+    hook.chmod(0o755)
     results: list[object] = [None, None]
     together = threading.Barrier(2)
 
@@ -442,7 +450,7 @@ def test_two_pushers_of_one_branch(server: Server, tmp_path: Path) -> None:
         except HeliosError as error:
             results[at] = error
 
-    for number in range(20):
+    for number in range(rounds):
         for at, user in enumerate(users):
             user.commit(f"{number} of {at}", **{f"f{at}": b"%d\n" % number})
         threads = [threading.Thread(target=push, args=(at,)) for at in (0, 1)]
@@ -459,7 +467,7 @@ def test_two_pushers_of_one_branch(server: Server, tmp_path: Path) -> None:
         users[1 - users.index(loser)].run("pull")
         assert {each.run("status", "-sb") for each in users} == {"## main...origin/main\n"}
     log = git(server.path, "log", "--no-merges", "--format=%s", "main").decode().splitlines()
-    assert len(log) == 41 and len(set(log)) == 41
+    assert len(log) == len(set(log)) == 2 * rounds + 1
     for each in users:
         each.check()
     server.check()

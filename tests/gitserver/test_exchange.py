@@ -11,6 +11,7 @@ from heliosfs.commands.verb import exit_code_of
 from heliosfs.errors import HeliosError, NotFound, NotPermitted, Stale, UsageError
 from tests.git_repository import Clone, everything, git
 from tests.gitserver.servers import Server, User
+from tests.remote.promised import noise
 
 
 @pytest.fixture
@@ -344,3 +345,36 @@ def test_what_git_cannot_hold_is_told(server: Server) -> None:
     assert "empty directories (2) and FIFOs, sockets and devices (1): " in user.run("push")
     assert git(server.path, "ls-tree", "-r", "--name-only", "main") == b"a\nb\n"
     assert "FIFO" not in user.run("push")
+
+
+def test_contents_of_another_remote_are_brought_before_a_push(
+    server: Server, tmp_path: Path
+) -> None:
+    one, lazy = User(server.url), User(server.url)
+    one.run("remote", "add", "team", f"file://{tmp_path}/team")
+    one.commit("first", a=noise(1, 200_000), b=b"2\n")
+    one.run("push", "team")
+    lazy.run("remote", "add", "team", f"file://{tmp_path}/team")
+    with lazy.repository.transaction:
+        lazy.repository.remotes.notes.leave_contents("team", is_lazy=True)
+    lazy.run("fetch", "team")
+    assert lazy.store.promises
+    lazy.run("push", "origin", "team/main:main")
+    assert git(server.path, "show", "main:a") == noise(1, 200_000)
+    one.run("push")
+    assert one.run("status", "-sb") == "## main...origin/main\n"
+    server.check()
+
+
+def test_one_history_by_git_and_by_a_bucket(server: Server, tmp_path: Path) -> None:
+    """Ids in git agree, whichever way a commit came."""
+    one, other = User(server.url), User(server.url)
+    for user in (one, other):
+        user.run("remote", "add", "team", f"file://{tmp_path}/team")
+    one.commit("first", a=b"1\n")
+    one.run("push", "team")
+    other.run("fetch", "team")
+    one.run("push", "origin")
+    other.run("push", "origin", "team/main:again")
+    assert server.id("main") == server.id("again")
+    server.check()

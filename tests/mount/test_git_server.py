@@ -9,6 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
+from heliosfs import Workspace
+from heliosfs.errors import Stale
 from tests.git_repository import Clone
 from tests.gitserver.servers import Server
 from tests.mount.conftest import SECONDS, Mounted, Mounter
@@ -50,6 +54,27 @@ def test_a_workspace_and_a_clone_of_git_take_turns(mounter: Mounter, tmp_path: P
     one.unmount()
     # Beside a mount or without one, it is the same.
     assert "Fast-forward" in one.helios("pull")
+    server.check()
+
+
+def test_the_client_shares_branches(mounter: Mounter, tmp_path: Path) -> None:
+    server, one, clone = _two(mounter, tmp_path)
+    here = Workspace(one.path)
+    (one.path / "a").write_text("2\n")
+    made = here.commit("second")
+    (move,) = here.push().pushed
+    assert (move.name, move.kind, move.after, move.forced) == ("main", "branch", made, False)
+    clone.git("pull", "--quiet", "--ff-only", "origin", "main")
+    clone.write("b", b"3\n")
+    clone.commit("third")
+    clone.git("push", "--quiet", "origin", "main")
+    (one.path / "c").write_text("4\n")
+    here.commit("beside")
+    with pytest.raises(Stale):
+        here.push("origin", "main")
+    assert here.pull("origin", "main").merged
+    assert here.push().pushed[0].name == "main"
+    assert not here.fetch().moved
     server.check()
 
 

@@ -18,7 +18,7 @@ from heliosfs.remote.contents import release
 from heliosfs.remote.layout import settle_format
 from heliosfs.repo.remotes import DEFAULT_REMOTE
 from heliosfs.repo.repository import Repository
-from heliosfs.steps import ALONE, Steps, on_thread, send_far
+from heliosfs.steps import ALONE, Steps, on_thread, read_far, send_far
 
 _INSTEAD = {
     "prune": "'helios fetch --prune REMOTE' forgets branches, 'helios remote gc' deletes objects",
@@ -70,11 +70,11 @@ def _add(request: Request, options: Options, words: list[str]) -> Steps[str]:
 
 def _prepare(url: str) -> Steps[bool]:
     """Ask the storage, or the git server, whether it can be used; return True for the latter."""
-    is_git = yield from on_thread(partial(is_git_url, url))
+    is_git = yield from read_far(partial(is_git_url, url))
     if is_git:
         yield from ask_listing(url)
     else:
-        yield from on_thread(partial(check_no_git_meant, url))
+        yield from read_far(partial(check_no_git_meant, url))
         yield from send_far(partial(_prepare_bucket, url))
     return is_git
 
