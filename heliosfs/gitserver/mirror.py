@@ -4,28 +4,29 @@ It has the refs of the server below `refs/seen/`, and all that they need, so tha
 transfer.  It is a cache, without a working tree, a hook or a setting of anybody: it is made again
 when something in it is missing or damaged.
 
+One process owns a store, and one verb at a time uses a mirror of it.  A git that lives on after the
+process that began it is waited for (`running`).
+
 The directory of a store is mostly beneath a mount, where no path leads.  So git is given the path
-of a descriptor, which its processes inherit together with that of the lock: as long as any of them
-lives, also after the death of the process that began them, nobody else uses the mirror.  Git itself
-resolves that path where it looks for working trees, and does not mind if the last name of it is
-missing: so the mirror lies in the store's directory itself, whose name is also that of a directory
-in the mount.
+of a descriptor, which its processes inherit.  Git itself resolves that path where it looks for
+working trees, and does not mind if the last name of it is missing: so the mirror lies in the
+store's directory itself, whose name is also that of a directory in the mount.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
+from functools import partial
 from typing import NamedTuple
 
-from heliosfs.errors import Busy, HeliosError, StoreError
+from heliosfs.errors import HeliosError, StoreError
 from heliosfs.git.process import Git
 from heliosfs.gitserver.listing import RefName, listed
+from heliosfs.gitserver.running import mark, wait_for_marked
 from heliosfs.gitserver.transfer import Transfer
 from heliosfs.repo.remotes import HEADS, TAGS
 from heliosfs.store.base import Store
@@ -33,11 +34,8 @@ from heliosfs.store.base import Store
 _NAME = "git-mirror-"
 """Beginning of the names of mirrors in the directory of the store."""
 _SEEN = "refs/seen/"
-_LOCK = "lock"
-_UNCLEAN = b"in use\n"
-"""Content of the lock while somebody uses the mirror, and after a process that was killed."""
-_UNLOCKED_SECONDS = 10.0
-_TRIED_SECONDS = 0.02
+_MARK = "running"
+"""File with the mark of the git that was begun last, until all is well."""
 _PACKS_MAX = 20
 _NAME_DIGITS = 32
 _REPACK_SECONDS = 600
@@ -65,39 +63,39 @@ class SeenTag(NamedTuple):
 class MirrorGit(Git):
     """The git repository of a mirror, by a descriptor of its directory."""
 
-    def __init__(self, fd: int, lock: int) -> None:
+    def __init__(self, fd: int) -> None:
         """Ask git about it.  Raise HeliosError."""
-        self.fds = (fd, lock)
+        self.fds = (fd,)
         super().__init__(f"/proc/self/fd/{fd}")
         # Its path must not be resolved: what it leads to has no path beneath a mount.
         self.common_dir = self.git_dir
 
 
 class Mirror:
-    """The mirror of one URL; after `open`, this process alone uses it until `close`.
+    """The mirror of one URL, for one verb.
 
     All methods but `__init__` and `close` wait for the disk or for git, and belong on a thread.
     """
 
     def __init__(self, store: Store, url: str) -> None:
-        """Prepare; nothing is locked yet."""
+        """Prepare; git may still be running in it."""
         self._name = _NAME + hashlib.sha256(os.fsencode(url)).hexdigest()[:_NAME_DIGITS]
         self._fd = store.directory_beside(self._name)
-        self._lock = -1
+        self._mark = -1
         self._git: MirrorGit | None = None
         self._is_settled = False
         self.is_new = False
         """True once it was made anew: then nothing that is wrong with it is its own fault."""
 
     def open(self) -> None:
-        """Lock the mirror, and make it empty if it is not a whole one.  Busy, StoreError."""
+        """Wait for a git that was left alone, and look whether the mirror is whole.
+
+        Busy, StoreError.
+        """
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-            self._lock = os.open(_LOCK, flags, 0o600, dir_fd=self._fd)
-            _take_lock(self._lock)
-            was_unclean = bool(os.fstat(self._lock).st_size)
-            os.pwrite(self._lock, _UNCLEAN, 0)
-            if was_unclean:
+            self._mark = os.open(_MARK, flags, 0o600, dir_fd=self._fd)
+            if wait_for_marked(self._mark):
                 _remove_locks(self._fd)
             is_made = self._is_made()
         except OSError as error:
@@ -105,17 +103,17 @@ class Mirror:
         # Without git, the first command that talks to the server says so.
         if is_made:
             with suppress(HeliosError, FileNotFoundError):
-                self._git = MirrorGit(self._fd, self._lock)
+                self._git = MirrorGit(self._fd)
 
     def close(self) -> None:
-        """Let others use the mirror.  Idempotent."""
-        if self._lock >= 0 and self._is_settled:
+        """Close the descriptors.  Idempotent."""
+        if self._mark >= 0 and self._is_settled:
             with suppress(OSError):
-                os.ftruncate(self._lock, 0)
-        for fd in (self._lock, self._fd):
+                os.ftruncate(self._mark, 0)
+        for fd in (self._mark, self._fd):
             if fd >= 0:
                 os.close(fd)
-        self._lock = self._fd = -1
+        self._mark = self._fd = -1
 
     @property
     def is_empty(self) -> bool:
@@ -133,7 +131,7 @@ class Mirror:
         self._git = None
         try:
             for name in os.listdir(self._fd):
-                if name != _LOCK:
+                if name != _MARK:
                     _remove(name, self._fd)
             for name in ("objects", "objects/info", "objects/pack", "refs"):
                 os.mkdir(name, 0o700, dir_fd=self._fd)
@@ -142,7 +140,7 @@ class Mirror:
             self._write("config", _CONFIGS[hash_name])
         except OSError as error:
             raise StoreError(f"cannot make {self._name} in the store: {error.strerror}") from error
-        self._git = MirrorGit(self._fd, self._lock)
+        self._git = MirrorGit(self._fd)
         self.is_new = True
 
     def remove(self) -> None:
@@ -152,7 +150,9 @@ class Mirror:
 
     def transfer(self, argv: Sequence[str]) -> Transfer:
         """Prepare a command of git in it that talks to a server."""
-        return Transfer(argv, git_dir=self.git.git_dir, fds=self.git.fds)
+        return Transfer(
+            argv, git_dir=self.git.git_dir, fds=self.git.fds, begun=partial(mark, self._mark)
+        )
 
     def refs(self) -> dict[RefName, bytes]:
         """Return git's ids by kind and name, as the last fetch or push has left them.
@@ -251,21 +251,6 @@ def remove_mirror(store: Store, url: str) -> None:
     with suppress(HeliosError), closing(Mirror(store, url)) as mirror:
         mirror.open()
         mirror.remove()
-
-
-def _take_lock(fd: int) -> None:
-    """Lock a file, after a git that is about to end.  Busy."""
-    end = time.monotonic() + _UNLOCKED_SECONDS
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() > end:
-                raise Busy(
-                    "git still talks to this server for an earlier command: wait for its end"
-                ) from None
-            time.sleep(_TRIED_SECONDS)
 
 
 def _remove(name: str, dir_fd: int) -> None:

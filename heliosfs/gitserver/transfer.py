@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import IO, NamedTuple
@@ -115,17 +115,20 @@ class Transfer:
         *,
         git_dir: str | None = None,
         fds: Sequence[int] = (),
+        begun: Callable[[int], None] = lambda pid: None,
         silent_seconds: float | None = None,
     ) -> None:
-        """Prepare a command of git; its processes hold `fds` open until the last one has ended.
+        """Prepare a command of git, whose processes inherit `fds`.
 
-        It is ended when it says nothing for `silent_seconds`, or `SILENT_SECONDS`.
+        `begun` is called with the id of its process.  It is ended when it says nothing for
+        `silent_seconds`, or `SILENT_SECONDS`.
         """
         self._silent_seconds = SILENT_SECONDS if silent_seconds is None else silent_seconds
         self.progress = Progress(0, 0, "objects")
         self._argv = list(argv)
         self._git_dir = git_dir
         self._fds = tuple(fds)
+        self._begun_as = begun
         self._lock = threading.Lock()
         self._has_ended = False
         self._process: subprocess.Popen[bytes] | None = None
@@ -199,6 +202,7 @@ class Transfer:
             )
         except FileNotFoundError as error:
             raise NotFound("git is not installed: install the package git") from error
+        self._begun_as(process.pid)
         assert process.stderr is not None
         self._heard = time.monotonic()
         listen = partial(self._listen, process.stderr)

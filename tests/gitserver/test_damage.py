@@ -15,9 +15,7 @@ import pytest
 
 from heliosfs.commands.verb import exit_code_of
 from heliosfs.errors import Busy, HeliosError, NotFound, Stale
-from heliosfs.gitserver import listing, transfer
-from heliosfs.gitserver import mirror as mirrors
-from heliosfs.gitserver.mirror import Mirror
+from heliosfs.gitserver import listing, running, transfer
 from heliosfs.gitserver.transfer import Transfer
 from heliosfs.remote.bucket import Unreachable
 from heliosfs.steps import Progress, Steps, Turn, perform
@@ -123,7 +121,7 @@ def _remove_refs(place: Path) -> None:
 
 def _lock_refs(place: Path) -> None:
     """Leave what a git leaves that was killed, which the lock of the mirror tells."""
-    (place / "lock").write_bytes(b"in use\n")
+    (place / "running").write_bytes(b"- 1 0\n")
     for name in ("packed-refs.lock", "refs/seen/heads/main.lock", "HEAD.lock", "config.lock"):
         (place / name).write_bytes(b"")
 
@@ -265,18 +263,26 @@ def test_a_branch_and_one_below_it_follow_each_other(server: Server, user: User)
 def test_a_git_that_still_runs_keeps_others_away(
     server: Server, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mirrors, "_UNLOCKED_SECONDS", 0.1)
-    with_lock = Mirror(user.store, server.url)
-    with_lock.open()
-    # It holds what its parent held, which is dead.
-    child = subprocess.Popen(["sleep", "60"], pass_fds=with_lock.git.fds)
-    with_lock.close()
+    monkeypatch.setattr(running, "_WAITED_SECONDS", 0.1)
+    [place] = user.mirrors()
+    child = subprocess.Popen(["sleep", "60"])
     try:
-        with pytest.raises(Busy, match="still talks to this server"):
+        with (place / "running").open("r+b") as file:
+            running.mark(file.fileno(), child.pid)
+        with pytest.raises(Busy, match=f"still talks to this server .* as process {child.pid}"):
             user.run("fetch")
+        child.kill()
+        # It has ended, whether or not somebody has waited for it.
+        user.run("fetch")
     finally:
         child.kill()
         child.wait()
+    with (place / "running").open("r+b") as file:
+        assert not file.read()
+        running.mark(file.fileno(), os.getpid())
+        said = (place / "running").read_text()
+    # Another process may have got its id.
+    (place / "running").write_text(said.replace(said.split()[2], "1"))
     user.run("fetch")
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,31 @@ def test_a_password_comes_from_a_credential_helper(
         assert "wrong" not in str(caught.value)
         monkeypatch.setenv("SECRET", "the-secret")
         _exchange(server, f"{url}/team.git", tmp_path)
+
+
+def test_a_helper_that_stays_holds_nothing(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `git credential-cache` does, which lives on for a quarter of an hour."""
+    settings, ids = tmp_path / "gitconfig", tmp_path / "ids"
+    settings.write_text(
+        '[credential]\n\thelper = "!f() { sleep 60 2>/dev/null >/dev/null & echo $! >> '
+        f'{ids}; echo username=ada; echo password=p; }}; f"\n'
+    )
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+    try:
+        with serving(tmp_path / "srv", "p") as url:
+            user = User(f"{url}/team.git")
+            user.commit("first", a=b"1\n")
+            began = time.monotonic()
+            user.run("push")
+            user.run("fetch")
+            user.run("push")
+            assert time.monotonic() - began < 9
+    finally:
+        for each in ids.read_text().split():
+            with suppress(ProcessLookupError):
+                os.kill(int(each), signal.SIGKILL)
 
 
 def _free_port() -> int:
