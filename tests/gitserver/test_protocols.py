@@ -83,7 +83,7 @@ def test_a_password_comes_from_a_credential_helper(
 def test_a_helper_that_stays_holds_nothing(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As `git credential-cache` does, which lives on for a quarter of an hour."""
+    """A program such as `git credential-cache` lives on for a quarter of an hour."""
     settings, ids = tmp_path / "gitconfig", tmp_path / "ids"
     settings.write_text(
         '[credential]\n\thelper = "!f() { sleep 60 2>/dev/null >/dev/null & echo $! >> '
