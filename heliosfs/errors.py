@@ -83,7 +83,7 @@ class ReadOnly(HeliosError):
 
 
 class NotPermitted(HeliosError):
-    """A path may not be changed: it is under `.helios`, ignored, or has a filter of git."""
+    """A path that is under `.helios`, ignored, or has a filter of git; history that is not here."""
 
     errno = _errno.EPERM
 

@@ -12,6 +12,7 @@ import pytest
 from heliosfs.errors import NotFound, NotPermitted, StoreFormat, UsageError
 from heliosfs.objects.ids import Kind
 from heliosfs.remote import contents, packfile, upload, within
+from heliosfs.remote.bucket import Unreachable
 from heliosfs.remote.buckets.memory import MemoryBucket
 from heliosfs.remote.contents import make_whole
 from heliosfs.remote.damage import DamagedRemote
@@ -479,3 +480,46 @@ def test_contents_of_what_is_here_come_alone(writer: Machine) -> None:
 
 def _is_blob(machine: Machine, oid: object) -> bool:
     return machine.store.objects[oid].kind is Kind.BLOB  # type: ignore[index]
+
+
+def _counted(bucket: MemoryBucket, work: Callable[[], object]) -> int:
+    before = sum(bucket.requests.values())
+    work()
+    return sum(bucket.requests.values()) - before
+
+
+@pytest.mark.parametrize("extent", [Extent(3), WHOLE, Extent()])
+def test_what_ends_at_any_request_changes_nothing_and_can_be_repeated(
+    writer: Machine, extent: Extent
+) -> None:
+    bucket = cast("MemoryBucket", writer.bucket)
+
+    machines = [ShallowMachine(bucket, 2) for _ in range(12)]
+    writer.run("checkout", "-q", "-b", "old", "main~7")
+    writer.commit("old")
+    writer.push("old")
+    writer.run("checkout", "-q", "main")
+    writer.commit("c10")
+    writer.push()
+    whole = machines.pop()
+    count = _counted(bucket, lambda: whole.fetch_extent(extent))
+    assert 3 <= count <= len(machines)
+    for number, machine in zip(range(count), machines, strict=False):
+        before = machine.listed, machine.edge, machine.tracked
+        left = iter(range(number))
+
+        def fail(method: str, key: str, left: Iterator[int] = left) -> None:
+            if next(left, None) is None:
+                raise Unreachable("the line is cut")
+
+        bucket.before = fail
+        with pytest.raises(Unreachable):
+            machine.fetch_extent(extent)
+        bucket.before = None
+        assert (machine.listed, machine.edge, machine.tracked) == before
+        check_whole_or_cut(machine.repository)
+        machine.collect()
+        check_whole_or_cut(machine.repository)
+        machine.fetch_extent(extent)
+        assert (machine.listed, machine.edge) == (whole.listed, whole.edge)
+        check_whole_or_cut(machine.repository)

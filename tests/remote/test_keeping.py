@@ -111,6 +111,18 @@ def test_a_branch_that_was_forced_leaves_them_too(pusher: Machine, say: Say) -> 
     _check_idea(say, "mine")
 
 
+def test_a_branch_that_was_forced_to_a_new_commit_leaves_them_too(
+    pusher: Machine, say: Say
+) -> None:
+    say("checkout", "-q", "-b", "mine", "origin/idea")
+    pusher.run("reset", "--hard", "HEAD~1")
+    pusher.commit("another", another=b"another " * 400)
+    pusher.push("idea", with_lease=True)
+    say("fetch")
+    assert _left(say) == len(_KEPT) + 1
+    _check_idea(say, "mine")
+
+
 def test_contents_come_before_a_push_lets_the_remote_lose_them(pusher: Machine, say: Say) -> None:
     assert pusher.head
     say("checkout", "-q", "idea")
