@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from heliosfs import steps
-from heliosfs.errors import Busy, HeliosError, MissingObject, NotFound, Stale
+from heliosfs.errors import Busy, HeliosError, MissingObject, NotFound, NotPermitted, Stale
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.objects.references import references
 from heliosfs.remote import (
@@ -36,7 +36,9 @@ from heliosfs.remote.collection import collect
 from heliosfs.remote.contents import make_whole
 from heliosfs.remote.damage import DamagedRemote
 from heliosfs.remote.experiments import push_experiment
+from heliosfs.remote.fetch import fetch
 from heliosfs.remote.push import BesideRef, delete
+from heliosfs.remote.shallow import DOWN_TO_KNOWN, Extent
 from heliosfs.repo.experiments import Experiment
 from heliosfs.repo.remotes import HEADS
 from heliosfs.steps import Steps, perform, run_to_end
@@ -51,6 +53,7 @@ from tests.remote.schedules import (
     SerialThreads,
     serially_mapped,
 )
+from tests.remote.shallow import check_whole_or_cut
 
 GRACE = 6 * HOUR
 _SEEDS_COUNT = 60
@@ -92,6 +95,8 @@ class _Run:
         self.deleted_count = 0
         self.lazy: list[Machine] = []
         """Machines whose fetches leave contents there."""
+        self.shallow: list[Machine] = []
+        """Machines that have the last commits alone."""
 
     def run(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(boundary, "awake_and_asleep", lambda: self.shared.now)
@@ -101,6 +106,7 @@ class _Run:
             self.schedule.add(f"pusher {number}", self._pusher(number))
         self.schedule.add("fetcher", self._fetcher)
         self.schedule.add("lazy reader", self._lazy_reader)
+        self.schedule.add("shallow pusher", self._shallow_pusher)
         for number in range(2):
             self.schedule.add(f"collector {number}", self._collector)
         self.schedule.run()
@@ -174,10 +180,11 @@ class _Run:
         steps = push_experiment(repository, machine.bucket, "origin", found, name, beside)
         run_to_end(steps, machine.store)
 
-    def _fetch(self, machine: Machine) -> None:
+    def _fetch(self, machine: Machine, extent: Extent = DOWN_TO_KNOWN) -> None:
         begun_at = self.shared.now
         try:
-            machine.fetch()
+            steps = fetch(machine.repository, machine.bucket, "origin", extent=extent)
+            run_to_end(steps, machine.store)
         except DamagedRemote:
             # Who takes longer than things wait for their deletion may find them gone.
             if self.shared.is_strict and self.shared.now - begun_at < self.grace:
@@ -197,6 +204,34 @@ class _Run:
             actor.sleep(self.random.uniform(0.0, 12 * HOUR))
             if self.random.random() < 0.5:
                 self._bring_contents(machine)
+
+    def _shallow_pusher(self, actor: Actor) -> None:
+        """Have the last commits alone, and push new ones on top of any of them."""
+        machine = Machine(actor)
+        self.shallow.append(machine)
+        drawn = self.random
+        for count in range(_MOVES_COUNT // 2):
+            actor.sleep(drawn.uniform(0.0, 12 * HOUR))
+            self._fetch(machine, drawn.choice((Extent(1), Extent(2), DOWN_TO_KNOWN)))
+            seen = [name for kind, name in machine.tracked if kind == HEADS]
+            if not seen:
+                continue
+            with suppress(Stale, Busy, NotPermitted):
+                name = f"shallow{count}"
+                machine.run("switch", "-q", "-c", name, f"origin/{drawn.choice(seen)}")
+                machine.commit(name, shallow=drawn.randbytes(700))
+                machine.push(name)
+
+    def _check_shallow(self, machine: Machine) -> None:
+        """Check that nothing is cut but at the edge, and that all history can be had."""
+        machine.bucket = self.shared.bucket
+        check_whole_or_cut(machine.repository)
+        machine.fetch(prunes=True)
+        self._fetch(machine, Extent(is_whole=True))
+        check_whole_or_cut(machine.repository)
+        for seen in machine.tracked.values():
+            walk = machine.repository.history.walk(seen.commit)
+            assert not any(oid in machine.repository.history.edge for oid, _ in walk)
 
     def _bring_contents(self, machine: Machine) -> None:
         """Read what is promised; what only a branch had that is gone may be gone, too."""
@@ -236,6 +271,8 @@ class _Run:
         self.shared.check()
         for machine in self.lazy:
             self._check_lazy(machine)
+        for machine in self.shallow:
+            self._check_shallow(machine)
         reader = Machine(self.shared.bucket)
         reader.fetch()
         reader.check()
