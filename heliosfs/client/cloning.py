@@ -31,18 +31,20 @@ def clone(
     *,
     branch: str | None = None,
     full: bool = False,
+    depth: int | None = None,
 ) -> Workspace:
     """Make a workspace of what a remote has, in a new or empty directory, and mount it.
 
     `branch` becomes one here, by default `main` or the first.  Contents stay at the remote until
-    they are read, unless `full` brings all of them.  A branch that is damaged at the remote is left
-    out, and `fetch` names it.
+    they are read, unless `full` brings all of them.  With `depth`, the last commits of each branch
+    come alone, and `fetch` with `unshallow` brings the rest.  A branch that is damaged at the
+    remote is left out, and `fetch` names it.
 
     Raise NotFound for an unknown branch, or a URL that is no remote; AlreadyExists if something is
     in the directory; UsageError for a wrong URL; StoreError if the remote does not answer, and
     nothing is left.  HeliosError if it cannot be mounted here: then it is complete all the same.
     """
-    _Clone(url, directory, branch, full=full).finish()
+    _Clone(url, directory, branch, full=full, depth=depth).finish()
     return Workspace(directory)
 
 
@@ -53,9 +55,10 @@ async def async_clone(
     *,
     branch: str | None = None,
     full: bool = False,
+    depth: int | None = None,
 ) -> AsyncWorkspace:
     """Do what `clone` does; a caller that is cancelled before it is done leaves nothing."""
-    started = _Clone(url, directory, branch, full=full)
+    started = _Clone(url, directory, branch, full=full, depth=depth)
     await in_thread(started.finish, kill=started.interrupt)
     return AsyncWorkspace(directory)
 
@@ -64,9 +67,15 @@ class _Clone:
     """A clone that is under way."""
 
     def __init__(
-        self, url: str, directory: str | os.PathLike[str], branch: str | None, *, full: bool
+        self,
+        url: str,
+        directory: str | os.PathLike[str],
+        branch: str | None,
+        *,
+        full: bool,
+        depth: int | None,
     ) -> None:
-        words = ["--quiet", *flags(full=full), *values(branch=branch), "--", url]
+        words = ["--quiet", *flags(full=full), *values(branch=branch, depth=depth), "--", url]
         self._process = subprocess.Popen(
             command(__name__, *words, os.fspath(directory)),
             stdin=subprocess.DEVNULL,

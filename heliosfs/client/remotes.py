@@ -6,7 +6,7 @@ from typing import Literal
 
 from heliosfs.client.values import FetchOutcome, MergeOutcome, PushOutcome
 from heliosfs.client.view import ViewClient
-from heliosfs.client.words import flags, given
+from heliosfs.client.words import flags, given, values
 
 Favor = Literal["ours", "theirs", "markers"]
 
@@ -38,13 +38,23 @@ class RemoteClient(ViewClient):
         )
         return PushOutcome.of(self._json("push", "--json", *words, *given(remote, *refs)))
 
-    def fetch(self, remote: str | None = None, *branches: str, prune: bool = False) -> FetchOutcome:
+    def fetch(
+        self,
+        remote: str | None = None,
+        *branches: str,
+        prune: bool = False,
+        depth: int | None = None,
+        unshallow: bool = False,
+    ) -> FetchOutcome:
         """Bring the branches, tags and experiments of a remote up to date, or some branches.
+
+        Of a history that was cloned with a depth, `depth` brings the last commits of each branch,
+        and `unshallow` all of it.
 
         What is damaged at the remote stays as it was seen, and is in the result.  Raise NotFound;
         StoreError if the remote does not answer, or is damaged as a whole.
         """
-        words = flags(prune=prune)
+        words = flags(prune=prune, unshallow=unshallow) + values(depth=depth)
         return FetchOutcome.of(self._json("fetch", "--json", *words, *given(remote, *branches)))
 
     def pull(

@@ -298,6 +298,8 @@ class FetchOutcome:
     object_count: int
     """Number of objects that were received."""
     got_bytes: int
+    shallow_count: int = 0
+    """Number of commits at which the history ends."""
 
     @classmethod
     def of(cls, document: Document) -> FetchOutcome:
@@ -311,6 +313,7 @@ class FetchOutcome:
             document["commit_count"],
             document["object_count"],
             document["got_bytes"],
+            document.get("shallow_count", 0),
         )
 
 

@@ -523,3 +523,28 @@ def test_what_ends_at_any_request_changes_nothing_and_can_be_repeated(
         machine.fetch_extent(extent)
         assert (machine.listed, machine.edge) == (whole.listed, whole.edge)
         check_whole_or_cut(machine.repository)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_damage_at_a_remote_is_refused_or_makes_no_difference(writer: Machine, seed: int) -> None:
+    drawn = random.Random(seed)
+    bucket = cast("MemoryBucket", writer.bucket)
+    extent = drawn.choice((Extent(2), WHOLE))
+    machine = ShallowMachine(bucket, 1)
+    key = drawn.choice([each.key for each in bucket.list("") if not each.key.startswith("refs/")])
+    got = bucket.get(key)
+    data = bytearray(got.data)
+    for _ in range(drawn.randrange(1, 4)):
+        data[drawn.randrange(len(data))] ^= 1 << drawn.randrange(8)
+    if drawn.random() < 0.3:
+        del data[drawn.randrange(len(data)) :]
+    bucket.swap(key, bytes(data), got.version)
+    before = machine.listed
+    try:
+        machine.fetch_extent(extent)
+    except DamagedRemote:
+        # What could be read and checked may be listed; no ref leads to it.
+        assert machine.listed >= before
+    check_whole_or_cut(machine.repository)
+    machine.collect()
+    check_whole_or_cut(machine.repository)
