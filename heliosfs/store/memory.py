@@ -28,7 +28,8 @@ from heliosfs.store.base import (
     SweepResult,
 )
 from heliosfs.store.declared import Declaration
-from heliosfs.store.encoding.codecs import decode, decode_delta, named_id
+from heliosfs.store.encoding.blocks import decode_encoded
+from heliosfs.store.encoding.codecs import decode_delta, named_id
 from heliosfs.store.encoding.versions import PreparedObject
 from heliosfs.store.exclusive import Exclusive
 from heliosfs.store.memoryinspection import HeldObject, MemoryInspection
@@ -240,7 +241,7 @@ class _MemoryBulk:
     def add_prepared(self, prepared: PreparedObject) -> None:
         oid, kind, size, _, base, encoded, data = prepared
         if encoded is not None and base is None:
-            data = decode(*encoded, size)
+            data = decode_encoded(encoded, size)
         elif encoded is not None and base is not None:
             named = named_id(kind, base)
             data = decode_delta(*encoded, size, self._versions[base], named)

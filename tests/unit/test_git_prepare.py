@@ -17,7 +17,8 @@ from heliosfs.objects.blob import EMPTY_BLOB, PART_BYTES, WHOLE_MAX, ZERO_PART, 
 from heliosfs.objects.commit import Commit, Signature, encode_commit, join_commit
 from heliosfs.objects.ids import CommitId, Kind, Oid, object_id
 from heliosfs.objects.tree import NO_OID, Entry
-from heliosfs.store.encoding.codecs import decode, decode_delta
+from heliosfs.store.encoding.blocks import decode_encoded
+from heliosfs.store.encoding.codecs import decode_delta
 
 COMMIT = (
     b"tree " + b"1" * 40 + b"\nparent " + b"2" * 40 + b"\n"
@@ -82,7 +83,7 @@ def test_versions_of_a_file_are_encoded_against_each_other() -> None:
         assert prepared.kind is Kind.BLOB
         assert prepared.encoded is not None
         if prepared.base is None:
-            known[oid] = decode(*prepared.encoded, prepared.size)
+            known[oid] = decode_encoded(prepared.encoded, prepared.size)
         else:
             known[oid] = decode_delta(*prepared.encoded, prepared.size, known[prepared.base])
         assert known[oid] == data
@@ -117,7 +118,7 @@ def test_large_files_come_in_parts_across_portions() -> None:
     ]
     assert files[1][2] == EMPTY_BLOB
     decoded = {
-        each.oid: decode(*each.encoded, each.size)
+        each.oid: decode_encoded(each.encoded, each.size)
         for each in map(prepared_of, rows)
         if each.encoded is not None
     }

@@ -134,6 +134,17 @@ def split_blocks(body: bytes | memoryview) -> tuple[bytes, memoryview]:
     return bytes(view[at : at + length]), view[at + length :]
 
 
+def decode_encoded(encoded: Encoded, size: int) -> bytes:
+    """Decode an object of `size` bytes that is in blocks, or as `codecs.encode` made it.
+
+    Raise DecodeError.
+    """
+    codec, body = encoded
+    if codec == Codec.BLOCKS:
+        return decode_blocks(*split_blocks(body), size)
+    return decode(codec, body, size)
+
+
 def decode_blocks(table: bytes, stored: bytes | memoryview, size: int) -> bytes:
     """Decode all blocks of an object of `size` bytes, with its table.  Raise DecodeError."""
     view = memoryview(stored)
