@@ -67,6 +67,14 @@ def test_branch_and_contents_can_be_asked_for(pusher: Mounted, new: Path, link: 
     assert (new / "file").read_bytes() == _FILE
 
 
+def test_the_last_commits_alone_can_be_asked_for(pusher: Mounted, new: Path) -> None:
+    for text in ("second", "third"):
+        (pusher.path / "file").write_text(text)
+        pusher.commit(text)
+    pusher.helios("push")
+    assert [each.subject for each in clone(URL, new, depth=1).log()] == ["third"]
+
+
 @pytest.mark.parametrize("runner", [asyncio.run, lambda main: trio.run(lambda: main)])
 def test_on_a_loop(
     pusher: Mounted, new: Path, runner: Callable[[Awaitable[AsyncWorkspace]], AsyncWorkspace]
