@@ -378,3 +378,32 @@ def test_one_history_by_git_and_by_a_bucket(server: Server, tmp_path: Path) -> N
     other.run("push", "origin", "team/main:again")
     assert server.id("main") == server.id("again")
     server.check()
+
+
+def test_a_shallow_history_is_not_pushed(server: Server, tmp_path: Path) -> None:
+    """Its last commit would get the id of one without parents."""
+    one, other = User(server.url), User(server.url)
+    for user in (one, other):
+        user.run("remote", "add", "team", f"file://{tmp_path}/team")
+    for number in range(3):
+        one.commit(f"step {number}", a=b"%d\n" % number)
+    one.run("push", "team")
+    other.run("fetch", "team", "--depth", "1")
+    with pytest.raises(NotPermitted, match="fetch --unshallow"):
+        other.run("push", "origin", "team/main:main")
+    assert server.refs == {}
+    other.run("fetch", "team", "--unshallow")
+    other.run("push", "origin", "team/main:main")
+    one.run("push", "origin")
+    assert one.run("status", "-sb") == "## main...origin/main\n"
+    # What is here of it, and what git has, are one history.
+    other.run("fetch", "team")
+    third = User(server.url)
+    third.run("remote", "add", "team", f"file://{tmp_path}/team")
+    third.run("fetch", "team", "--depth", "1")
+    third.run("fetch", "origin")
+    third.run("merge", "origin/main")
+    third.commit("from a shallow one", b=b"1\n")
+    third.run("push", "origin")
+    third.check()
+    server.check()

@@ -52,9 +52,20 @@ def test_a_workspace_and_a_clone_of_git_take_turns(mounter: Mounter, tmp_path: P
     assert not list(one.path.rglob("git-mirror-*"))
     assert "all sound" in one.helios("fsck")
     one.unmount()
+    assert len(list((tmp_path / "ws" / ".helios").glob("git-mirror-*"))) == 1
     # Beside a mount or without one, it is the same.
     assert "Fast-forward" in one.helios("pull")
     server.check()
+
+
+def test_a_mirror_goes_with_its_remote(mounter: Mounter, tmp_path: Path) -> None:
+    server, one, _ = _two(mounter, tmp_path)
+    one.helios("fetch")
+    one.helios("remote", "set-url", "origin", str(server.path))
+    one.helios("fetch")
+    one.helios("remote", "remove", "origin")
+    one.unmount()
+    assert not list((tmp_path / "ws" / ".helios").glob("git-mirror-*"))
 
 
 def test_the_client_shares_branches(mounter: Mounter, tmp_path: Path) -> None:
