@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+import shutil
+import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from heliosfs.commands.verb import exit_code_of
-from heliosfs.errors import Busy, Conflicted, HeliosError, NotFound, NothingToCommit, Stale
+from heliosfs.errors import Busy, Conflicted, NotFound, NothingToCommit, Stale
 from heliosfs.repo.remotes import HEADS
 from tests.git_repository import git
 from tests.gitserver.servers import Server, User
@@ -123,9 +125,27 @@ class _World:
             user.check()
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_random_work(seed: int, tmp_path: Path) -> None:
-    world = _World(tmp_path, seed)
+    _run(seed, tmp_path)
+
+
+def test_more_random_work(
+    long_seconds: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not long_seconds:
+        return
+    end, seed = time.monotonic() + long_seconds, 1_000
+    while time.monotonic() < end:
+        _run(seed, tmp_path / str(seed))
+        shutil.rmtree(tmp_path / str(seed))
+        seed += 1
+    with capsys.disabled():
+        print(f"\n{seed - 1_000} seeds")
+
+
+def _run(seed: int, path: Path) -> None:
+    world = _World(path, seed)
     for _ in range(_STEPS):
         world.step()
     world.check()
@@ -136,7 +156,3 @@ def test_random_work(seed: int, tmp_path: Path) -> None:
     for _ in range(5):
         world.step()
     world.check()
-
-
-def test_expected_refusals_are_errors() -> None:
-    assert all(issubclass(each, HeliosError) for each in _EXPECTED)
