@@ -381,7 +381,7 @@ def test_one_history_by_git_and_by_a_bucket(server: Server, tmp_path: Path) -> N
 
 
 def test_a_shallow_history_is_not_pushed(server: Server, tmp_path: Path) -> None:
-    """Its last commit would get the id of one without parents."""
+    """The commit at which it ends would get the id of one without parents."""
     one, other = User(server.url), User(server.url)
     for user in (one, other):
         user.run("remote", "add", "team", f"file://{tmp_path}/team")
