@@ -14,7 +14,7 @@ from heliosfs.remote.bucket import Bucket
 from heliosfs.remote.closure import NewCommits
 from heliosfs.remote.download import Download, slice_of, write
 from heliosfs.remote.frames import NamedObject, objects_of
-from heliosfs.remote.packfile import PackName, PackRow, RemoteObject, read_pack
+from heliosfs.remote.packfile import PackName, PackRow, RemoteObject, content_rows, read_pack
 from heliosfs.remote.packtable import NamedPack
 from heliosfs.remote.treesfile import PushedTrees
 from heliosfs.remote.within import Depth, Held, Unit, Wanted
@@ -85,10 +85,17 @@ class DepthDownload(Download):
                 yield found
 
     def _promise(self, found: Iterable[tuple[NamedPack, bytes]]) -> Steps[None]:
-        if self._is_holding:
-            self._held_tables += found
-        else:
+        if not self._is_holding:
             yield from super()._promise(found)
+            return
+        for pack, table in found:
+            shown = f"pack {pack.name.digest.hex()[:12]}"
+            rows = yield from on_thread(partial(content_rows, shown, pack.name, table))
+            if rows is None:
+                # Earlier programs put trees and contents into the same packs.
+                self._want([pack.name])
+            else:
+                self._held_tables.append((pack, table))
 
     def _needed_rows(self, name: PackName, rows: list[PackRow]) -> list[PackRow]:
         contents = self._contents

@@ -32,6 +32,7 @@ from heliosfs.remote.layout import (
 from heliosfs.remote.refplace import NotFastForward, RefPlace, TreesMoved
 from heliosfs.remote.upload import Upload
 from heliosfs.repo.ancestry import reaches
+from heliosfs.repo.edge import UNSHALLOW
 from heliosfs.repo.remotes import HEADS, TAGS, TrackedRef, check_same
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.tag_notes import annotation
@@ -122,7 +123,7 @@ def _push_once(
         is_forced = not (yield from descends(repository, kind, head, seen.commit))
     if is_forced:
         if not with_lease:
-            raise NotFastForward(refused_text(remote, name))
+            raise NotFastForward(refused_text(remote, name) + _edge_hint(repository))
         yield from bring_before_loss(repository, bucket, remote, (kind, name), head)
     sending = _Sending(repository, bucket, remote, head, seen)
     with told_as_local():
@@ -155,6 +156,12 @@ def _push_once(
         repository.remotes.notes.note_pushed(remote, sending.stage)
     commit = seen.commit if seen is not None else None
     return PushResult(commit, is_forced, *sending.counts, also is not None)
+
+
+def _edge_hint(repository: Repository) -> str:
+    """Return what to do if history that is not here may show that no commit is lost."""
+    hint = f"; or what shows that it has them is not here: {UNSHALLOW}"
+    return hint if repository.history.edge else ""
 
 
 def _write_beside(

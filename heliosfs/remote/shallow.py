@@ -86,7 +86,7 @@ class ShallowFetch:
             elif kind == EXPERIMENTS:
                 optional[seen.commit] = seen.trees
             # A tag is taken if a branch brings its commit.
-        if not self.extent.goes_below:
+        if not self.extent.depth and not (self.extent.is_whole and self._history.edge):
             return Wanted(lacking, optional) if lacking or optional else None
         every = refs if is_alone else {**self._there, **refs}
         return Wanted(

@@ -15,7 +15,7 @@ has nothing in common with the one it came from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from heliosfs.errors import NotPermitted
 from heliosfs.objects.commit import CommitLinks
@@ -64,6 +64,12 @@ class Edge:
     def parents(self, oid: CommitId) -> tuple[CommitId, ...]:
         """Return the parents that the bytes of a commit on the edge name; none for another one."""
         return self._parents.get(oid, ())
+
+    def has_below(self, oids: Collection[CommitId]) -> bool:
+        """Return True if any of the commits is a parent of one on the edge."""
+        return bool(oids) and any(
+            each in oids for parents in self._parents.values() for each in parents
+        )
 
     def cut(self, oid: CommitId, links: CommitLinks) -> CommitLinks:
         """Return the links of a commit, without parents if it is on the edge."""

@@ -70,11 +70,12 @@ class History:
         return oid
 
     def _parents_here(self, oid: CommitId, commit: Commit) -> tuple[CommitId, ...]:
-        """Return the parents of a new commit, or none, and put it on the edge, if one is not here.
+        """Return the parents of a new commit; none, and put it on the edge, if one is below it.
 
         What was made from a commit on the edge has the same parents.
         """
-        if oid not in self.edge and all(parent in self for parent in commit.parents):
+        missing = [parent for parent in commit.parents if parent not in self]
+        if oid not in self.edge and not self.edge.has_below(missing):
             return commit.parents
         # I80: in the same publish as its listing.
         self.edge.add(oid, commit.parents)

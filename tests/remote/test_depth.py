@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from blake3 import blake3
 
 from heliosfs.errors import NotFound, NotPermitted, StoreFormat, UsageError
 from heliosfs.objects.ids import Kind
-from heliosfs.remote import contents, packfile, upload, within
+from heliosfs.remote import contents, packfile, treesfile, upload, within
 from heliosfs.remote.bucket import Unreachable
 from heliosfs.remote.buckets.memory import MemoryBucket
 from heliosfs.remote.contents import make_whole
@@ -19,12 +20,13 @@ from heliosfs.remote.damage import DamagedRemote
 from heliosfs.remote.experiments import push_experiment
 from heliosfs.remote.layout import ref_key, trees_key
 from heliosfs.remote.push import push
+from heliosfs.remote.refplace import NotFastForward
 from heliosfs.remote.shallow import Extent
 from heliosfs.repo.check import CheckResult
 from heliosfs.repo.edge import UNSHALLOW
 from heliosfs.repo.remotes import EXPERIMENTS, HEADS, TAGS
 from heliosfs.repo.repository import Repository
-from heliosfs.steps import run_to_end
+from heliosfs.steps import Steps, run_to_end
 from heliosfs.store import version
 from heliosfs.store.memory import MemoryStore
 from tests.remote.machines import Machine, commit_id
@@ -35,6 +37,7 @@ from tests.remote.shallow import (
     last_commits,
     named_parents,
 )
+from tests.remote.trees_objects import make_old
 from tests.stores import open_local, settle
 from tests.tree_builder import IDENTITY
 
@@ -548,3 +551,57 @@ def test_damage_at_a_remote_is_refused_or_makes_no_difference(writer: Machine, s
     check_whole_or_cut(machine.repository)
     machine.collect()
     check_whole_or_cut(machine.repository)
+
+
+def _requests_of(machine: ShallowMachine, extent: Extent) -> int:
+    bucket = cast("MemoryBucket", machine.bucket)
+    return _counted(bucket, lambda: machine.fetch_extent(extent))
+
+
+def test_a_whole_history_is_not_read_again(writer: Machine) -> None:
+    machine = ShallowMachine(writer.bucket, 2)
+    machine.fetch_extent(WHOLE)
+    assert _requests_of(machine, WHOLE) == 1
+
+
+def test_a_remote_of_the_first_form(
+    clone: Clone, writer: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packs of it may have trees beside contents, and are read whole then."""
+    monkeypatch.setattr(upload.Upload, "_is_small", lambda upload: False)
+    monkeypatch.setattr(treesfile, "FRAMES_FULL_BYTES", 0)
+    for number in range(3):
+        writer.commit(f"more{number}", **{f"more/{number}": b"%d" % number * 900})
+    writer.push()
+    mixed = [
+        each
+        for each in writer.bucket.list("packs/")
+        if Kind.BLOB not in _kinds(writer.bucket.get(each.key).data)
+    ]
+    assert mixed
+    make_old(cast("MemoryBucket", writer.bucket))
+    machine = clone(2)
+    assert machine.listed == last_commits(writer, ["main", "idea"], 2)
+    check_whole_or_cut(machine.repository)
+    run_to_end(make_whole(machine.repository, lambda url: machine.bucket), machine.store)
+    assert machine.files.tree() == writer.files.tree()
+
+
+def _kinds(data: bytes) -> set[Kind]:
+    name = packfile.PackName(blake3(data).digest(), len(data))
+    return {found.kind for found in packfile.read_pack(name, data)}
+
+
+def test_a_push_that_cannot_be_told_from_a_loss_says_so(writer: Machine) -> None:
+    machine = ShallowMachine(writer.bucket, 1)
+    with pytest.raises(NotFastForward, match=UNSHALLOW):
+        run_to_end(_pushing(machine, "idea"), machine.store)
+    machine.fetch_extent(WHOLE)
+    # It has indeed a commit of its own.
+    with pytest.raises(NotFastForward):
+        run_to_end(_pushing(machine, "idea"), machine.store)
+
+
+def _pushing(machine: Machine, name: str) -> Steps[object]:
+    head = commit_id(machine.head)
+    return push(machine.repository, machine.bucket, "origin", HEADS, name, head)
