@@ -18,10 +18,13 @@ from heliosfs.steps import FarCall, perform_apart
 from tests.remote.s3_server import Fault, S3Server, s3_server
 from tests.remote.storages import s3_settings
 
-ANSWER_SECONDS = 0.5
+ANSWER_SECONDS = 1.0
 LONG_SECONDS = 30.0
 """Time that no request of these tests takes unless nothing bounds it."""
 LARGE = bytes(cloud.LARGE_BYTES + 1)
+SLOW = bytes(4 * cloud.LARGE_BYTES)
+SLOW_SECONDS = 3 * ANSWER_SECONDS
+"""Time that `SLOW` takes, a sixteenth of it at a time."""
 
 
 @pytest.fixture
@@ -76,18 +79,18 @@ def test_a_request_that_is_not_answered_ends(server: S3Server, name: str) -> Non
 
 
 def test_a_large_object_takes_as_long_as_its_link(server: S3Server) -> None:
-    server.bytes_per_second = len(LARGE) / (4 * ANSWER_SECONDS)
-    opened().create("a", LARGE)
+    server.bytes_per_second = len(SLOW) / SLOW_SECONDS
+    opened().create("a", SLOW)
     server.bytes_per_second = 0.0
-    assert opened().get("a").data == LARGE
+    assert opened().get("a").data == SLOW
     assert server.requests["HEAD"] > 0
 
 
 def test_a_large_object_that_comes_slowly_is_not_given_up(server: S3Server) -> None:
     bucket = opened()
-    bucket.create("a", LARGE)
-    server.bytes_per_second = len(LARGE) / (4 * ANSWER_SECONDS)
-    assert bucket.get("a").data == LARGE
+    bucket.create("a", SLOW)
+    server.bytes_per_second = len(SLOW) / SLOW_SECONDS
+    assert bucket.get("a").data == SLOW
 
 
 def test_a_large_object_is_given_up_in_the_end(
