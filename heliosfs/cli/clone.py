@@ -51,10 +51,10 @@ def clone_parser() -> LocalVerbParser:
         description="Make a workspace of what a remote has, in DIR, a new or empty directory.\n\n"
         "All branches of the remote become origin/NAME, with their history; one of them becomes\n"
         "a branch here, and DIR is mounted. Contents of files stay at the remote until they are\n"
-        "read, also those of later fetches; 'helios fetch --contents' brings them; those of a git\n"
-        "server all come at once. If it ends early, nothing is left.",
+        "read, also those of later fetches; 'helios fetch --contents' brings them. From a git\n"
+        "server all contents and all history come at once. If it ends early, nothing is left.",
     )
-    parser.add_argument("url", metavar="URL", help="as of 'helios remote add'")
+    parser.add_argument("url", metavar="URL", help="place of the remote, as in 'helios remote add'")
     parser.add_argument(
         "directory", metavar="DIR", nargs="?", help="(default: the last part of URL)"
     )
@@ -159,7 +159,7 @@ def _told(done: FetchResult, url: str) -> str:
     if done.promised_count:
         told += f"; {done.promised_count} contents stay there until they are read"
     if done.shallow_count:
-        told += "\nthe history before these stays there, too: 'helios fetch --unshallow' brings it"
+        told += "\nthe history before these stays there: 'helios fetch --unshallow' brings it"
     if done.below:
         told += f"\n{len(done.below)} tags and experiments of that history are left out"
     return told

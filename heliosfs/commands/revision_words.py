@@ -60,7 +60,9 @@ def split_words(request: Request, options: Options) -> tuple[list[str], list[str
         if found:
             return options.words[:count], options.words[count:]
         if isinstance(problem, NotFound):
-            raise NotFound(f"{word[:80]!r} is neither a revision nor a path") from problem
+            # Such as how far HEAD~9 would go back; that a name is unknown need not be said twice.
+            why = "" if str(problem).startswith("no revision") else f": {problem}"
+            raise NotFound(f"{word[:80]!r} is neither a revision nor a path{why}") from problem
         if problem is not None:
             raise problem
     return options.words, []

@@ -55,8 +55,9 @@ class Holdings:
         return self._served.lost_counts() if self._served is not None else (0, 0)
 
     def settle(self) -> Steps[tuple[int, int, int]]:
-        """Let the mirror have all of it, and note the ids; return numbers of commits, objects,
-        bytes.
+        """Let the mirror have all of it, and note the ids.
+
+        Return the numbers of commits, objects and bytes.  BrokenMirror.
         """
         if self._pack is None or self._served is None:
             return 0, 0, 0

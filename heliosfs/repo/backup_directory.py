@@ -75,10 +75,8 @@ def check_outside(path: str, workspace: str) -> None:
     if over is None and workspace and workspace in upward(path):
         over = workspace
     if over is not None:
-        raise NotPermitted(
-            f"{path} lies in the workspace {over}: name a directory outside of it, "
-            "best on another disk"
-        )
+        place = "is the workspace itself" if path == over else f"lies in the workspace {over}"
+        raise NotPermitted(f"{path} {place}: name a directory outside of it")
     for above in list(upward(path))[1:]:
         if os.path.isfile(os.path.join(above, _FORMAT)) and _is_store(above):
             raise NotPermitted(f"{path} lies in the store {above}: name a directory outside of it")

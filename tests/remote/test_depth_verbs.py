@@ -95,7 +95,8 @@ def test_a_clone_of_a_git_server_has_no_depth(
 
 def test_history_ends_and_can_be_had(say: Say) -> None:
     assert _subjects(say) == ["c5", "c4"]
-    assert UNSHALLOW in say("rev-parse", "HEAD~2", is_refused=True)
+    for verb in ("rev-parse", "log", "diff", "show"):
+        assert UNSHALLOW in say(verb, "HEAD~2", is_refused=True)
     checked = json.loads(say("fsck", "--json"))
     assert (checked["commit_count"], checked["shallow_count"]) == (2, 1)
     assert "the history is shallow: it ends at 1 commits" in say("fsck")
@@ -107,9 +108,11 @@ def test_history_ends_and_can_be_had(say: Say) -> None:
     assert (fetched["commit_count"], fetched["shallow_count"], fetched["below"]) == (3, 0, [])
     assert [each["name"] for each in fetched["moved"]] == ["v1"]
     assert len(_subjects(say)) == _COUNT
+    for words in (("--unshallow",), ("--depth", "1")):
+        assert say("fetch", *words) == "All history is here already\n"
+    assert say("fetch", "--unshallow", "-q") == ""
     assert say("tag") == "v1\n"
     assert "shallow" not in say("fsck")
-    assert say("fetch", "--unshallow") == ""
 
 
 @pytest.mark.parametrize(

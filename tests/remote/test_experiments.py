@@ -184,11 +184,12 @@ def test_an_experiment_of_a_remote_is_deleted_and_forgotten(pair: Pair) -> None:
     one, other = pair
     one.run("push", "--all")
     other.run("fetch")
-    assert " - [deleted] idea\n" in one.run("push", "--delete", "origin", "refs/experiments/idea")
+    told = one.run("push", "--delete", "origin", "refs/experiments/idea")
+    assert " - [deleted] idea (experiment)\n" in told
     assert one.repository.remotes.tracked("origin", HEADS, "idea") is not None
     assert shown(other, "origin/idea")["commit_count"] == 3
-    reply = other.run("fetch", "--prune")
-    assert " - [deleted] origin/idea\n" in reply
+    assert "--prune forgets it] origin/idea (experiment)\n" in other.run("fetch")
+    assert " - [deleted] origin/idea (experiment)\n" in other.run("fetch", "--prune")
     with pytest.raises(NotFound):
         other.run("experiment", "show", "origin/idea")
     assert other.repository.remotes.tracked("origin", HEADS, "idea") is not None

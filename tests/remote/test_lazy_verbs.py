@@ -178,7 +178,7 @@ def test_a_backup_without_all_contents_says_where_they_are(
     # Nobody takes it for whole before the remote was asked.
     for words in (["fetch", "--contents", "--all"], ["backup", f"{tmp_path}/more"]):
         assert call("-C", str(restored), *words) != 0
-        assert "no such file or directory" in capfd.readouterr().err
+        assert "is not there: is its disk mounted?" in capfd.readouterr().err
     os.rename(tmp_path / "away", tmp_path / "remote")
     assert "12 contents, " in said("-C", str(restored), "fetch", "--contents", "--all")
     assert "all sound\n" in said("-C", str(restored), "fsck")

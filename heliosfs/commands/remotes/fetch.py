@@ -7,6 +7,7 @@ from functools import partial
 from heliosfs.commands.merge import merge
 from heliosfs.commands.options import Options
 from heliosfs.commands.remotes.contents import bring
+from heliosfs.commands.remotes.outcomes import kind_mark
 from heliosfs.commands.remotes.remote import check_words, named_remote
 from heliosfs.commands.render import json_reply, short
 from heliosfs.commands.table import find_verb
@@ -48,6 +49,8 @@ def fetch(request: Request, options: Options) -> Steps[str]:
     if "json" in options:
         return answer(json_reply(_document(request, remote, result)), code)
     told = "" if "quiet" in options else _text(request, remote, result)
+    if extent.goes_below and not (told or code or result.shallow_count or "quiet" in options):
+        told = "All history is here already\n"
     return answer(told + _damage(remote, result), code)
 
 
@@ -135,7 +138,7 @@ def _text(request: Request, remote: str, result: FetchResult) -> str:
     for each in result.gone:
         kept = request.repository.remotes.tracked(remote, each.kind, each.name) is not None
         hint = "gone there; --prune forgets it" if kept else "deleted"
-        lines.append(f" - [{hint}] {remote}/{each.name}\n")
+        lines.append(f" - [{hint}] {remote}/{each.name}{kind_mark(each.kind)}\n")
     if not lines and not result.commit_count:
         return ""
     counts = f"{result.commit_count} commits, {result.object_count} objects, "
@@ -168,9 +171,9 @@ def _damage(remote: str, result: FetchResult) -> str:
 
 def _line(remote: str, ref: MovedRef) -> str:
     assert ref.after is not None
-    names = f"{ref.name} -> {ref.name if ref.kind == TAGS else f'{remote}/{ref.name}'}\n"
+    names = f"{ref.name} -> {ref.name if ref.kind == TAGS else f'{remote}/{ref.name}'}"
     if ref.before is None:
-        return f" * [new {KIND_WORDS[ref.kind]}] {names}"
-    if ref.is_forced:
-        return f" + {short(ref.before)}...{short(ref.after)} {names}"
-    return f"   {short(ref.before)}..{short(ref.after)} {names}"
+        return f" * [new {KIND_WORDS[ref.kind]}] {names}\n"
+    sign, dots = ("+", "...") if ref.is_forced else (" ", "..")
+    moved = f"{short(ref.before)}{dots}{short(ref.after)} {names}"
+    return f" {sign} {moved}{kind_mark(ref.kind)}\n"

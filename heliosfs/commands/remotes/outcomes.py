@@ -58,6 +58,11 @@ def document_of(remote: str, url: str, outcomes: list[RefOutcome]) -> dict[str, 
     return {"remote": remote, "url": url, "pushed": pushed, "refused": refused}
 
 
+def kind_mark(kind: str) -> str:
+    """Return what follows the name of a ref in a text, if it might be taken for a branch."""
+    return f" ({KIND_WORDS[kind]})" if kind == EXPERIMENTS else ""
+
+
 def text_of(url: str, outcomes: list[RefOutcome]) -> str:
     """Return the results as text."""
     lines = []
@@ -66,7 +71,7 @@ def text_of(url: str, outcomes: list[RefOutcome]) -> str:
         if result is None:
             lines.append(f" ! [refused] {names} ({refusal})\n")
         elif ref.commit is None:
-            lines.append(f" - [deleted] {ref.there}\n")
+            lines.append(f" - [deleted] {ref.there}{kind_mark(ref.kind)}\n")
         elif result.before == ref.commit:
             continue
         elif result.before is None:
@@ -74,7 +79,8 @@ def text_of(url: str, outcomes: list[RefOutcome]) -> str:
         elif result.is_forced and ref.kind != EXPERIMENTS:
             lines.append(f" + {short(result.before)}...{short(ref.commit)} {names} (forced)\n")
         else:
-            lines.append(f"   {short(result.before)}..{short(ref.commit)} {names}\n")
+            moved = f"{short(result.before)}..{short(ref.commit)} {names}"
+            lines.append(f"   {moved}{kind_mark(ref.kind)}\n")
     if not lines:
         return "Everything up-to-date\n"
     results = [each.result for each in outcomes if each.result is not None]

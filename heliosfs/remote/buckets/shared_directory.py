@@ -219,7 +219,12 @@ class DirectoryBucket:
 
         It is not kept open, so that its disk can be unmounted.
         """
-        fd = os.open(self.path, ROOT_FLAGS)
+        try:
+            fd = os.open(self.path, ROOT_FLAGS)
+        except FileNotFoundError:
+            raise Unreachable(
+                f"the directory {self.path} is not there: is its disk mounted?"
+            ) from None
         try:
             try:
                 os.stat(NEW, dir_fd=fd, follow_symlinks=False)

@@ -13,7 +13,7 @@ from heliosfs.store.encoding.places import PackLocation
 
 PREFIX = "pack-"
 _OPEN_MAX = 64
-_LOOKED_FROM = 256 * 1024
+_LOOKED_FROM_BYTES = 256 * 1024
 """Length from which it is asked whether a pack has so many bytes before they are allocated."""
 
 
@@ -62,7 +62,7 @@ class PackFiles:
             with self._table:
                 fd = self._fd(pack)
                 # Before as many bytes are allocated as a damaged place asks for.
-                is_there = length < _LOOKED_FROM or offset + length <= os.fstat(fd).st_size
+                is_there = length < _LOOKED_FROM_BYTES or offset + length <= os.fstat(fd).st_size
                 data = os.pread(fd, length, offset) if is_there else b""
         except (OSError, OverflowError, StoreError) as error:
             raise DecodeError(f"pack {pack} cannot be read: {error}") from error
