@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from heliosfs.errors import MissingObject
 from heliosfs.objects.ids import Kind, Oid
-from heliosfs.remote.damage import read_whole
+from heliosfs.remote.damage import read_here, read_whole
 from heliosfs.remote.frames import NamedObject
 from heliosfs.remote.packfile import RemoteObject
 from heliosfs.store.base import Store
@@ -68,4 +69,10 @@ class OlderHere:
         """Return an object that is contained.  CorruptObject, DamagedHere."""
         kind, oid = named
         data = self._arrived.data(oid, kind)
-        return read_whole(self._store, oid, kind) if data is None else data
+        if data is not None:
+            return data
+        try:
+            return read_whole(self._store, oid, kind)
+        except MissingObject:
+            # It was contained.
+            return read_here(self._store, oid, kind)

@@ -35,7 +35,7 @@ class RunReader:
     """The objects of runs, which are read one after another, from the oldest on; close it."""
 
     def __init__(self, bucket: Bucket, runs: Sequence[Run]) -> None:
-        """Prepare to read runs, of which the first one is the newest."""
+        """Prepare to read runs, in the order in which they are read."""
         self._bucket = bucket
         self._frames = WaitingFrames()
         self._open: dict[int, MergedRun] = {}
@@ -46,7 +46,7 @@ class RunReader:
 
     def _expect(self, runs: Sequence[Run]) -> None:
         """Keep what frames need; if that is too much, what those of the oldest runs need."""
-        for run in reversed(runs):
+        for run in runs:
             for named in (named for node in run for named in node.named):
                 try:
                     self._frames.expect(named)

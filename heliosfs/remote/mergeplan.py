@@ -13,14 +13,14 @@ from functools import partial
 from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject, MissingObject
-from heliosfs.objects.ids import CommitId, Kind
+from heliosfs.objects.ids import CommitId
 from heliosfs.remote.bucket import Bucket, NoObject
 from heliosfs.remote.layout import TREES, commit_of, trees_key
 from heliosfs.remote.packfile import PACK_FULL_BYTES
 from heliosfs.remote.packtable import NamedPack
 from heliosfs.remote.reading import READERS
 from heliosfs.remote.threads import mapped
-from heliosfs.remote.treesfile import TREES_MAX, PushedTrees, plain_objects, read_trees
+from heliosfs.remote.treesfile import TREES_MAX, PushedTrees, read_trees
 from heliosfs.steps import TURN, Progress, Steps, read_far
 
 RUN_BYTES = 1024 * 1024
@@ -44,8 +44,6 @@ class TreesNode(NamedTuple):
     """Bytes that a merge writes again."""
     bases: list[CommitId]
     pack_count: int
-    commits: list[CommitId]
-    """Commits that lie in it."""
     decoded_bytes: int
     """Bytes of all its frames, decoded."""
     named: tuple[bytes, ...]
@@ -76,21 +74,25 @@ class MergePlan:
 
     def __init__(self, bucket: Bucket) -> None:
         self.runs: list[Run] = []
-        """Runs of one object among them, of which some bases are to be others."""
+        """Runs in the order in which they are merged: of the first ref first, from its oldest."""
         self._bucket = bucket
         self._read: dict[CommitId, TreesNode] = {}
         self._placed: set[CommitId] = set()
         """Objects that are in a run."""
-        self._holders: dict[CommitId, CommitId] = {}
-        """The object in which each commit lies, of those that earlier refs reach, with all of which
-        the commit is complete."""
         self._tops: dict[CommitId, CommitId] = {}
-        """The top of the run of each object."""
+        """The top of the run of each object that was merged."""
+
+    def note_merged(self, run: Run) -> None:
+        """Note that the object of a run is there, with all that the objects of the run have."""
+        self._tops.update({node.commit: run[0].commit for node in run})
 
     def resolve(self, commit: CommitId) -> CommitId:
-        """Return the commit after which the object is named that now has what another one had."""
-        holder = commit if commit in self._placed else self._holders.get(commit, commit)
-        return self._tops.get(holder, holder)
+        """Return the commit after which the object is named that now has what another one had.
+
+        Only what was written has it: that the top of a run reaches the others is not enough, since
+        another merge may let it reach them by way of what is to name the top from here on.
+        """
+        return self._tops.get(commit, commit)
 
     def read(self) -> Steps[None]:
         """Read all objects with trees, several at once; damaged ones are left out."""
@@ -110,8 +112,7 @@ class MergePlan:
             pending = [(first, -1)]
             while pending:
                 commit, parent = pending.pop()
-                # What lies in another object already is not read again.
-                if commit in self._placed or commit in self._holders:
+                if commit in self._placed:
                     continue
                 if commit not in self._read:
                     self._read[commit] = yield from read_far(partial(self._node, commit))
@@ -121,14 +122,11 @@ class MergePlan:
                 line.append(node)
                 parents.append(parent)
                 yield TURN
-            for node in line:
-                # Not before: what an object needs itself is no other place of a commit in it.
-                for each in node.commits:
-                    self._holders.setdefault(each, node.commit)
             self._make_runs(line, parents)
 
     def _make_runs(self, line: list[TreesNode], parents: list[int]) -> None:
         """Put objects in the order in which they are read into runs."""
+        runs: list[Run] = []
         limit, begin, size, decoded = RUN_BYTES, 0, 0, 0
         for place, node in enumerate(line):
             # What is in a run is reached from its top.
@@ -137,26 +135,19 @@ class MergePlan:
             if place and not (is_below and is_room):
                 if is_below:
                     limit = min(_RUN_GROWTH * limit, RUN_MAX_BYTES)
-                self._add_run(line[begin:place])
+                runs.append(line[begin:place])
                 begin, size, decoded = place, 0, 0
             size += node.size
             decoded += node.decoded_bytes
         if line:
-            self._add_run(line[begin:])
-
-    def _add_run(self, run: Run) -> None:
-        self.runs.append(run)
-        self._tops.update({node.commit: run[0].commit for node in run})
+            runs.append(line[begin:])
+        self.runs += reversed(runs)
 
     def bases_of(self, run: Run) -> list[CommitId]:
-        """Return the bases of the object that a run becomes."""
+        """Return the bases of the object that a run becomes, as far as others were merged."""
         inside = {node.commit for node in run}
         bases = {self.resolve(base): None for node in run for base in node.bases}
         return [base for base in bases if base not in inside]
-
-    def changes(self) -> list[Run]:
-        """Return the runs that become another object."""
-        return [run for run in self.runs if len(run) > 1 or self.bases_of(run) != run[0].bases]
 
     def _read_all(self, commits: list[CommitId]) -> list[TreesNode | None]:
         def read(commit: CommitId) -> TreesNode | None:
@@ -170,8 +161,6 @@ class MergePlan:
     def _node(self, commit: CommitId) -> TreesNode:
         trees, version = read_versioned(self._bucket, commit)
         small = [each.name.size for each in trees.packs if is_merged(each)]
-        found = plain_objects(trees)
-        commits = [CommitId(each.oid) for each in found if each.kind is Kind.COMMIT]
         size = len(trees.data) + sum(small)
         decoded = 0
         named: list[bytes] = []
@@ -179,4 +168,4 @@ class MergePlan:
             decoded += frame.size
             named += [frame.named] if frame.named else []
         count = len(trees.packs)
-        return TreesNode(commit, version, size, trees.bases, count, commits, decoded, tuple(named))
+        return TreesNode(commit, version, size, trees.bases, count, decoded, tuple(named))

@@ -65,12 +65,13 @@ def merge(bucket: Bucket) -> Steps[MergedRuns]:
     yield from plan.survey(dict.fromkeys(each.trees for each in refs))
     merging = _Merging(bucket, boundary.stage, plan)
     with closing(RunReader(bucket, plan.runs)) as reader:
-        for count, run in enumerate(reversed(plan.runs)):
+        for count, run in enumerate(plan.runs):
             for merged in (yield from on_thread(partial(reader.read, run))):
                 yield from on_thread(partial(merging.put, merged))
-            if len(run) == 1:
-                yield from on_thread(partial(merging.put_bases, run[0]))
             yield Progress(count, len(plan.runs), "merges")
+    for run in plan.runs:
+        if len(run) == 1 and plan.bases_of(run) != run[0].bases:
+            yield from on_thread(partial(merging.put_bases, run[0]))
     for ref in refs:
         if plan.resolve(ref.trees) != ref.trees:
             yield from on_thread(partial(merging.move, ref))
@@ -109,9 +110,8 @@ class _Merging:
     def put_bases(self, node: TreesNode) -> None:
         """Let an object name the tops of runs as bases, unless others are quicker."""
         bases = self._plan.bases_of([node])
-        if bases != node.bases:
-            trees, version = read_versioned(self._bucket, node.commit)
-            self._replace(node, version, replace_bases(trees, bases), _names(trees), bases)
+        trees, version = read_versioned(self._bucket, node.commit)
+        self._replace(node, version, replace_bases(trees, bases), _names(trees), bases)
 
     def put(self, merged: MergedRun) -> None:
         """Put one object in the place of a run, unless others are quicker."""
@@ -119,6 +119,8 @@ class _Merging:
         data = merged.write(bases)
         top = merged.run[0]
         if self._replace(top, top.version, data, merged.named, bases):
+            # I81: whatever another merge does, it has all of them from here on.
+            self._plan.note_merged(merged.run)
             count, merged_count = self.result
             self.result = MergedRuns(count + 1, merged_count + len(merged.run))
 

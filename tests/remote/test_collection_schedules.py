@@ -274,14 +274,14 @@ class _Run:
         for machine in self.shallow:
             self._check_shallow(machine)
         reader = Machine(self.shared.bucket)
-        reader.fetch()
+        assert not reader.fetch().damaged
         reader.check()
         for _ in range(4):
             self.shared.now += self.grace + 2 * HOUR
             run_to_end(collect(self.shared.bucket, grace_seconds=self.grace), MemoryStore())
         self.shared.check()
         reader = Machine(self.shared.bucket)
-        reader.fetch()
+        assert not reader.fetch().damaged
         reader.check()
 
 

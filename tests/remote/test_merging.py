@@ -17,13 +17,13 @@ from heliosfs.remote.contents import make_whole
 from heliosfs.remote.fetch import fetch
 from heliosfs.remote.hydration import Hydration
 from heliosfs.remote.layout import decode_ref, ref_key, trees_key
-from heliosfs.remote.merging import MERGES_PREFIX
+from heliosfs.remote.merging import MERGES_PREFIX, merge
 from heliosfs.remote.packfile import PackWriter, RemoteObject, content_rows, read_pack
 from heliosfs.remote.packgroup import GROUP_BYTES, GROUPED
 from heliosfs.remote.push import OutOfDate
 from heliosfs.remote.repetition import repeated
 from heliosfs.repo.remotes import HEADS
-from heliosfs.steps import run_to_end
+from heliosfs.steps import Progress, Steps, Turn, perform, run_to_end
 from heliosfs.store.memory import MemoryStore
 from tests.remote.machines import Machine
 
@@ -442,3 +442,50 @@ def test_a_branch_is_found_beneath_another_one_that_is_here(
         assert machine.commits() <= {
             oid.hex() for oid, _ in each.repository.history.walk(machine.view.head)
         }
+
+
+def test_merges_beside_each_other_lose_nothing(
+    storage: _Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several merges, which have seen other refs, take turns; what they leave has everything."""
+    monkeypatch.setattr(mergeplan, "RUN_BYTES", 1_500)
+    machine = _with_history(storage, 6, files=6)
+    names = ["main"]
+    for seed in range(25):
+        chance = random.Random(seed)
+        merges = []
+        for number in range(3):
+            # The names decide which history is read first.
+            name = f"{chance.randrange(10**6)}"
+            machine.run("switch", "-q", "-c", name, chance.choice(names))
+            machine.commit("work", **{f"d{number}/f{seed % 6}": chance.randbytes(200)})
+            machine.push(name)
+            names.append(name)
+            gone = chance.choice(names[1:])
+            if not chance.randrange(3) and gone != name:
+                names.remove(gone)
+                storage.bucket.delete(ref_key(HEADS, gone))
+            merges.append(merge(storage.bucket))
+            for _ in range(chance.randrange(12)):
+                _step(merges[-1])
+        while merges:
+            at = chance.choice(merges)
+            if not _step(at):
+                merges.remove(at)
+        machine.fetch(prunes=True)
+        storage.settle()
+        reader = Machine(storage.bucket)
+        assert not reader.fetch().damaged
+        reader.check()
+        assert {name for _, name in reader.tracked} == set(names)
+
+
+def _step(steps: Steps[object]) -> bool:
+    """Drive a merge to its next request; return False if it has ended."""
+    try:
+        step = next(steps)
+    except StopIteration:
+        return False
+    if not isinstance(step, Turn | Progress):
+        perform(step)
+    return True
