@@ -24,6 +24,9 @@ _RANDOM_COUNT = 2_000
 _POOL_BYTES = 16 << 20
 _STRIDE = 4_099
 """Bytes between two: odd, so that parts of 128 KiB are alike after 131,072 of them only."""
+_CALM_SECONDS = 3.0
+_CALM_BYTES = 200e6
+"""Bytes for which a second more passes between the writes and the reads."""
 _TURN_COUNT = 16_384
 """Mebibytes from the first of a turn to that of the next: more than a half has."""
 _REPEATS = 5
@@ -149,6 +152,8 @@ def _write_all(lined: Lineup, filled: tuple[Content, ...], half: int, rates: Tak
                 os.close(fd)
                 took += time.perf_counter_ns() - began
                 _keep(rates, f"{what} and fsync", name, _rate(half, took))
+        # What was left for later when it was written is done now.
+        time.sleep(_CALM_SECONDS + 2 * half / _CALM_BYTES)
 
 
 def _read_all(lined: Lineup, filled: tuple[Content, ...], half: int, rates: Taken) -> None:
