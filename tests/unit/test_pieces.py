@@ -7,14 +7,16 @@ import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from heliosfs.errors import CorruptObject, StoreError, StoreFormat
-from heliosfs.objects.blob import PART_BYTES
+from heliosfs.objects.blob import PART_BYTES, WHOLE_MAX
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.repo.backup import back_up
 from heliosfs.repo.backup_directory import open_backup
+from heliosfs.repo.gc.collect import last_collected
 from heliosfs.steps import drain, perform, run_to_end
 from heliosfs.store import version
 from heliosfs.store.base import NewObject
@@ -27,8 +29,10 @@ from heliosfs.store.l2.reader import place_of
 from heliosfs.store.l2.record import Payload
 from heliosfs.store.local import LocalStore
 from heliosfs.store.memory import MemoryStore
+from heliosfs.workspace.offloading import plan_offload
 from tests.crash.damage import Opened
 from tests.stores import finish, open_local
+from tests.tree_builder import Stage
 
 DICE = random.Random(5)
 WORDS = [DICE.randbytes(3).hex().encode() for _ in range(500)]
@@ -255,6 +259,22 @@ def test_what_a_collection_copies_keeps_its_pieces(
     assert after != before
     assert [each.table for each in after] == [each.table for each in before]
     assert all(pieces(store, data) for _, data in kept)
+
+
+def test_a_collection_that_makes_tables_alone_saves_nothing(store: LocalStore) -> None:
+    stage = Stage(cast("MemoryStore", store))
+    stage.files.write(b"large", random.Random(1).randbytes(WHOLE_MAX + PART_BYTES))
+    offload = plan_offload(stage.view.workspace.working_set, WHOLE_MAX, is_urgent=True)
+    assert offload is not None
+    perform(offload)
+    stage.commit()
+    drain(store)
+    before = store.stats().stored_bytes
+    assert "less" not in stage.run("gc", "--aggressive")
+    assert store.stats().stored_bytes > before
+    collected = last_collected(store)
+    assert collected is not None
+    assert collected.packed_bytes == 0
 
 
 @pytest.mark.parametrize("is_old", [False, True])

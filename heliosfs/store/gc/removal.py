@@ -27,8 +27,8 @@ class Removal:
 
     @property
     def packed_bytes(self) -> int:
-        """Number of bytes that repacking has saved."""
-        return self._repack.saved_bytes if self._repack else 0
+        """Number of bytes that repacking has saved; 0 if tables of blocks took more than that."""
+        return max(0, self._repack.saved_bytes) if self._repack else 0
 
     def plan_count(self) -> Work | None:
         """Return work as `Collection.plan_count` does."""
