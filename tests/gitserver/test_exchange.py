@@ -402,6 +402,8 @@ def test_a_shallow_history_is_not_pushed(server: Server, tmp_path: Path) -> None
     third.run("remote", "add", "team", f"file://{tmp_path}/team")
     third.run("fetch", "team", "--depth", "1")
     third.run("fetch", "origin")
+    with pytest.raises(UsageError, match="name the storage that the history came from"):
+        third.run("fetch", "origin", "--unshallow")
     third.run("merge", "origin/main")
     third.commit("from a shallow one", b=b"1\n")
     third.run("push", "origin")

@@ -94,7 +94,10 @@ def _fetched(
     url = repository.remotes.url(remote)
     if repository.remotes.notes.is_git(remote):
         if extent.goes_below:
-            raise UsageError(f"usage: {remote} is a git server, from which all history comes")
+            told = "from which all history comes"
+            if repository.history.edge:
+                told = "which cannot bring the rest: name the storage that the history came from"
+            raise UsageError(f"usage: {remote} is a git server, {told}")
         return (yield from fetch_from_git(repository, remote, branches, prunes=prunes))
     bucket = yield from read_far(partial(open_bucket, url))
     check_same(repository.remotes, remote, url)
