@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -153,6 +154,20 @@ def test_a_backup_is_as_shallow_and_so_is_what_is_restored(
     assert not (backup / "format").read_text().endswith("version 6\n")
     assert _call("backup", "--restore", str(backup), "whole") == 0
     assert _call("-C", str(tmp_path / "whole"), "fsck") == 0
+
+
+def test_what_the_remote_has_no_more_is_told(say: Say, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "remote")
+    bucket = DirectoryBucket(str(tmp_path / "remote"))
+    bucket.make()
+    settle_format(bucket)
+    other = Machine(bucket)
+    other.commit("another beginning", file=b"1\n")
+    other.push()
+    say("fetch", is_refused=True)
+    assert "still ends at 1 commits: no ref of origin has" in say("fetch", "--unshallow")
+    assert json.loads(say("fetch", "--unshallow", "--json"))["shallow_count"] == 1
+    assert _subjects(say) == ["c5", "c4"]
 
 
 def test_a_repair_keeps_the_edge(

@@ -51,6 +51,11 @@ def fetch(request: Request, options: Options) -> Steps[str]:
     told = "" if "quiet" in options else _text(request, remote, result)
     if extent.goes_below and not (told or code or result.shallow_count or "quiet" in options):
         told = "All history is here already\n"
+    if "unshallow" in options and result.shallow_count and not (code or "quiet" in options):
+        told += (
+            f"the history still ends at {result.shallow_count} commits: "
+            f"no ref of {remote} has what is before these\n"
+        )
     return answer(told + _damage(remote, result), code)
 
 
