@@ -10,15 +10,10 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from heliosfs.gitserver.listing import (
-    RefName,
-    ServerRefs,
-    ask_listing,
-    check_has,
-    name_problem,
-)
+from heliosfs.gitserver.listing import ServerRefs, ask_listing, check_has, name_problem
 from heliosfs.gitserver.mirror import ALL_REFS, BrokenMirror, Mirror, refspec
 from heliosfs.remote.damage import DamagedRemote
+from heliosfs.remote.foundrefs import RefName
 from heliosfs.steps import Steps, on_thread
 
 _FETCH = (

@@ -16,13 +16,12 @@ from heliosfs.errors import Busy
 from heliosfs.git.ids import IdMap
 from heliosfs.git.pushed import keep_tag, tag_note
 from heliosfs.gitserver.bringing import BroughtRefs, bring, make_mirror
-from heliosfs.gitserver.listing import RefName, check_has
+from heliosfs.gitserver.listing import check_has
 from heliosfs.gitserver.mirror import BrokenMirror, Mirror
 from heliosfs.gitserver.taking import TakenRef, Taking
 from heliosfs.remote.damage import DamagedRemote
 from heliosfs.remote.fetch import FetchResult
-from heliosfs.remote.foundrefs import DamagedRef, MovedRef
-from heliosfs.repo.ancestry import reaches
+from heliosfs.remote.foundrefs import DamagedRef, MovedRef, RefName, moved_refs
 from heliosfs.repo.remotes import EXPERIMENTS, HEADS, TAGS, TrackedRef, check_same
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import Steps, on_thread
@@ -81,7 +80,8 @@ def _fetch_once(
     got = (yield from on_thread(mirror.pack_bytes)) - size
     taking = Taking(repository, mirror, before)
     yield from taking.run(brought.refs)
-    moved = yield from _compared(repository, before, taking.taken)
+    now = {name: each.commit for name, each in taking.taken.items()}
+    moved = yield from moved_refs(repository, before, now)
     gone = [] if names else _gone(before, brought)
     # It may be another one of that name by now.
     check_same(repository.remotes, remote, url)
@@ -95,23 +95,6 @@ def _fetch_once(
 def _gone(before: Mapping[RefName, TrackedRef], brought: BroughtRefs) -> list[MovedRef]:
     there = brought.refs.keys() | brought.left.keys()
     return [MovedRef(*name, before[name].commit, None) for name in before if name not in there]
-
-
-def _compared(
-    repository: Repository,
-    before: Mapping[RefName, TrackedRef],
-    taken: Mapping[RefName, TakenRef],
-) -> Steps[list[MovedRef]]:
-    moved, history = [], repository.history
-    for (kind, name), each in taken.items():
-        known = before.get((kind, name))
-        old = known.commit if known is not None else None
-        is_forced = False
-        if old is not None and old != each.commit:
-            is_forced = old not in history or not (yield from reaches(history, [each.commit], old))
-        if old != each.commit:
-            moved.append(MovedRef(kind, name, old, each.commit, is_forced))
-    return moved
 
 
 def _keep(

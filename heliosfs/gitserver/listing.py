@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from heliosfs.errors import NotFound, UsageError
 from heliosfs.gitserver.addresses import check_git_url
 from heliosfs.gitserver.transfer import GitEnd, Transfer
 from heliosfs.remote.bucket import Unreachable
+from heliosfs.remote.foundrefs import RefName
 from heliosfs.repo.ref_names import check_name
 from heliosfs.repo.remotes import HEADS, KIND_WORDS, TAGS
 from heliosfs.steps import Steps, read_far
-
-RefName: TypeAlias = tuple[str, str]
-"""Kind and name of a ref."""
 
 LISTED_SECONDS = 60.0
 """Time in which a server must have listed its refs."""

@@ -25,9 +25,10 @@ from typing import NamedTuple
 
 from heliosfs.errors import HeliosError, StoreError
 from heliosfs.git.process import Git
-from heliosfs.gitserver.listing import RefName, listed
+from heliosfs.gitserver.listing import listed
 from heliosfs.gitserver.running import mark, wait_for_marked
 from heliosfs.gitserver.transfer import Transfer
+from heliosfs.remote.foundrefs import RefName
 from heliosfs.repo.remotes import HEADS, TAGS
 from heliosfs.store.base import Store
 

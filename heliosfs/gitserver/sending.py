@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from heliosfs.gitserver.listing import RefName
 from heliosfs.gitserver.transfer import GitEnd, reason_in
+from heliosfs.remote.foundrefs import RefName
 
 REFS_MAX = 400
 """Largest number of refs in one command, whose words have to fit into what execve(2) takes."""

@@ -21,9 +21,10 @@ from heliosfs.git.raw import parse_tag
 from heliosfs.git.refs import GitRef
 from heliosfs.git.served import Served
 from heliosfs.git.stream import FORMAT, CutShort, MissingInGit, ObjectStream
-from heliosfs.gitserver.listing import RefName, name_problem
+from heliosfs.gitserver.listing import name_problem
 from heliosfs.gitserver.mirror import BrokenMirror, Mirror, MirrorGit
 from heliosfs.objects.ids import CommitId
+from heliosfs.remote.foundrefs import RefName
 from heliosfs.repo.remotes import HEADS, TrackedRef
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import Steps, on_thread

@@ -15,12 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from heliosfs.errors import (
-    Busy,
-    CorruptObject,
-    MissingObject,
-    PromisedObject,
-)
+from heliosfs.errors import Busy, CorruptObject, MissingObject, PromisedObject
 from heliosfs.remote.bucket import Bucket
 from heliosfs.remote.damage import DamagedRemote, told_as_local, told_as_of
 from heliosfs.remote.depthdownload import DepthDownload
@@ -29,22 +24,19 @@ from heliosfs.remote.foundrefs import (
     DamagedRef,
     FoundRefs,
     MovedRef,
-    ReadRef,
     RefName,
+    moved_refs,
     read_changed,
     read_named,
 )
 from heliosfs.remote.keeping import bring_own
-from heliosfs.remote.layout import (
-    check_written_format,
-)
+from heliosfs.remote.layout import check_written_format
 from heliosfs.remote.scores import keep_scores
 from heliosfs.remote.shallow import DOWN_TO_KNOWN, Extent, ShallowFetch
 from heliosfs.remote.within import Wanted
 from heliosfs.repo import keys
-from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.git_dirs import SOME
-from heliosfs.repo.remotes import EXPERIMENTS, HEADS, TAGS, TrackedRef, check_same
+from heliosfs.repo.remotes import EXPERIMENTS, HEADS, TAGS, check_same
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.shared_experiments import decode_shared
 from heliosfs.steps import Steps, read_far
@@ -134,7 +126,8 @@ def fetch(
                 bulk = repository.store.bulk()
             run = yield from _taken(repository, shallow, download, bulk, found)
         with told_as_local():
-            moved = yield from _compared(repository, before, found.records)
+            now = {name: each.seen.commit for name, each in found.records.items()}
+            moved = yield from moved_refs(repository, before, now)
         # Before anything is kept, so that who interrupts it finds the same again.
         is_known = not any(each.is_forced for each in moved)
         if gone or not is_known:
@@ -237,28 +230,6 @@ def check_undamaged(result: FetchResult, remote: str, branch: str) -> None:
     for each in result.damaged:
         if (each.kind, each.name) == (HEADS, branch):
             raise DamagedRemote(f"{remote}/{branch} is damaged there: {each.text}")
-
-
-def _compared(
-    repository: Repository,
-    before: dict[RefName, TrackedRef],
-    records: dict[RefName, ReadRef],
-) -> Steps[list[MovedRef]]:
-    moved = []
-    for (kind, name), (seen, _) in records.items():
-        known = before.get((kind, name))
-        if known is None:
-            moved.append(MovedRef(kind, name, None, seen.commit))
-        elif known.commit != seen.commit and kind == EXPERIMENTS:
-            # Each record is a commit of its own.
-            moved.append(MovedRef(kind, name, known.commit, seen.commit))
-        elif known.commit != seen.commit:
-            history = repository.history
-            is_forced = known.commit not in history or not (
-                yield from reaches(history, [seen.commit], known.commit)
-            )
-            moved.append(MovedRef(kind, name, known.commit, seen.commit, is_forced))
-    return moved
 
 
 def _keep(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -13,7 +13,8 @@ from heliosfs.remote.layout import REF_BYTES_MAX, REFS, decode_ref, ref_key, ref
 from heliosfs.remote.reading import READERS
 from heliosfs.remote.scores import FoundScores, find_scores
 from heliosfs.remote.threads import mapped
-from heliosfs.repo.remotes import KIND_WORDS, SCORES, TrackedRef
+from heliosfs.repo.ancestry import reaches
+from heliosfs.repo.remotes import EXPERIMENTS, KIND_WORDS, SCORES, TrackedRef
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.score_notes import ScoreNotes
 from heliosfs.repo.tag_notes import Annotation
@@ -43,6 +44,26 @@ class DamagedRef(NamedTuple):
     name: str
     text: str
     """Damage, in words."""
+
+
+def moved_refs(
+    repository: Repository,
+    before: Mapping[RefName, TrackedRef],
+    now: Mapping[RefName, CommitId],
+) -> Steps[list[MovedRef]]:
+    """Return the refs that name other commits now, which are here, than when they were seen."""
+    moved, history = [], repository.history
+    for (kind, name), commit in now.items():
+        known = before.get((kind, name))
+        old = known.commit if known is not None else None
+        if commit == old:
+            continue
+        # Each record of an experiment is a commit of its own.
+        is_forced = False
+        if old is not None and kind != EXPERIMENTS:
+            is_forced = old not in history or not (yield from reaches(history, [commit], old))
+        moved.append(MovedRef(kind, name, old, commit, is_forced))
+    return moved
 
 
 def _is_same(before: dict[RefName, TrackedRef], name: RefName, version: str) -> bool:

@@ -36,7 +36,7 @@ FRAME_BYTES = 1024 * 1024
 """Bytes from which a frame takes no further object."""
 DICTIONARY_MAX_BYTES = 1024 * 1024
 """Largest dictionary: the bytes of all objects that it names."""
-NAMED_MAX = 255
+OLDER_MAX = 255
 """Most objects of a kind that a dictionary names."""
 OLDER_MIN_BYTES = 128
 """Smallest object that a dictionary names: an id takes 32 bytes, and does not compress."""

@@ -82,10 +82,10 @@ def bring_own(
 ) -> Steps[tuple[str, bytes]]:
     """Bring what commits and files here need of a remote, beyond what `kept` commits reach.
 
-    It goes through the caller's `bulk`, if one is open.
-    Return the reason if some of it cannot be had any more, and all else has come; empty if not.
-    And return the record for `RemoteNotes.note_kept` when the refs of the remote are kept; with
-    `is_known`, what the last one says counts, if the same refs were `gone`.
+    It goes through the caller's `bulk`, if one is open.  Return two values: the reason if some of
+    it cannot be had any more, though all else has come, or an empty text; and the record for
+    `RemoteNotes.note_kept` when the refs of the remote are kept.  With `is_known`, what the last
+    record says was looked at is left out, if the same refs were `gone`.
     Cost: the commits that `kept` does not reach, and the operations that can be undone, or those
     of both that came since that record.
     Unreachable; Busy while a garbage collection or an import runs.
@@ -134,7 +134,7 @@ def _own(
 ) -> Steps[tuple[set[Oid], _Looked]]:
     """Return the promised contents that something here needs beyond what `kept` reaches.
 
-    Nothing is looked at that was before.  Return also what that is by now.
+    What `looked` says was looked at is left out.  Return also the record that says it next time.
     """
     history = repository.history
     seen, named = yield from _named(repository, looked.seen)

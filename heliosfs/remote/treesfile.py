@@ -26,6 +26,7 @@ from heliosfs.remote.frames import (
     DICTIONARY_KINDS,
     DICTIONARY_MAX_BYTES,
     FRAME_BYTES,
+    OLDER_MAX,
     OLDER_MIN_BYTES,
     RECORD_HEAD_BYTES,
     Frame,
@@ -33,9 +34,6 @@ from heliosfs.remote.frames import (
     encode_frame_after,
     frames_of,
     objects_of,
-)
-from heliosfs.remote.frames import (
-    NAMED_MAX as OLDER_MAX,
 )
 from heliosfs.remote.packfile import PackName, RemoteObject, check_size
 from heliosfs.remote.packtable import (

@@ -32,7 +32,7 @@ HELD_COUNT_MAX = 2_000_000
 
 Unit: TypeAlias = Callable[[], Iterable[RemoteObject]]
 """A frame or a pack: its objects are decoded when it is called.  CorruptObject."""
-_Place: TypeAlias = "tuple[int, int]"
+_Place: TypeAlias = tuple[int, int]
 """Number of a source, and of the unit in it, so that the newest objects come first."""
 
 

@@ -168,7 +168,7 @@ def test_dictionaries_keep_to_their_limits() -> None:
     for number in range(300):
         older.add(_object(Kind.TREE, _noise(number, 200)))
         older.add(_object(Kind.TREE, _noise(number, 200)))
-    assert len(older.objects) == frames.NAMED_MAX
+    assert len(older.objects) == frames.OLDER_MAX
     assert older.is_full
     older = OlderObjects()
     for number in range(9):

@@ -104,9 +104,10 @@ def test_other_credentials_make_another(
     seen.append(opened(clients))
     file.write_text("[default]\naws_access_key_id = other\n")
     seen.append(opened(clients))
-    monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
-    seen.append(opened(clients))
-    assert len({id(each) for each in seen}) == 4
+    for variable in ("AWS_SESSION_TOKEN", "no_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(variable, "localhost")
+        seen.append(opened(clients))
+    assert len({id(each) for each in seen}) == 6
     assert opened(clients) is seen[-1]
 
 

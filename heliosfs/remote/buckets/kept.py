@@ -21,8 +21,8 @@ KEPT_SECONDS = 300.0
 """Time without use after which a client is dropped."""
 KEPT_MAX = 4
 """Most clients that are kept."""
-_SETTINGS = ("AWS_", "GOOGLE_", "AZURE_", "SSL_CERT_", "HTTP", "ALL_PROXY", "NO_PROXY", "http")
-"""Beginnings of the names of variables by which clients are made."""
+_SETTINGS = ("AWS_", "GOOGLE_", "AZURE_", "SSL_CERT_", "HTTP", "ALL_PROXY", "NO_PROXY")
+"""Beginnings of the names, in upper case, of variables by which clients are made."""
 _FILES = (
     ("AWS_CONFIG_FILE", "~/.aws/config"),
     ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
@@ -105,7 +105,7 @@ def drop_idle_clients() -> bool:
 def _settings() -> _Settings:
     """Return all that clients are made with, besides their URLs: some microseconds."""
     found: list[object] = []
-    found += sorted(each for each in os.environ.items() if each[0].startswith(_SETTINGS))
+    found += sorted(each for each in os.environ.items() if each[0].upper().startswith(_SETTINGS))
     for variable, path in _FILES:
         try:
             status = os.stat(os.environ.get(variable) or os.path.expanduser(path))
