@@ -44,23 +44,25 @@ class ReadScores(NamedTuple):
 
 def push_scores(
     repository: Repository, bucket: Bucket, remote: str, name: str, head: CommitId
-) -> Steps[None]:
+) -> Steps[int]:
     """Let a remote have the scores of the commits of a branch, which was pushed under this name.
 
-    No request if it has them, as it was last seen; else one, and two more for each time that others
-    were quicker.  Busy, DamagedRemote, Unreachable.
+    Return the number of commits whose scores were sent.  No request if the remote has them, as it
+    was last seen; else one, and two more for each time that others were quicker.  Busy,
+    DamagedRemote, Unreachable.
     """
     url, notes = repository.remotes.url(remote), ScoreNotes(repository.store, remote)
     seen = _decoded(name, notes.find(name))
     with told_as_local():
         ours = yield from scores_to_share(repository, head, seen[1])
     if not ours:
-        return
+        return 0
     written = yield from send_far(partial(_write, bucket, name, ours, seen))
     with repository.transaction:
         check_same(repository.remotes, remote, url)
         notes.note(name, written)
         take_scores(repository, decode_scores(name, written.data))
+    return len(ours)
 
 
 def _decoded(name: str, found: tuple[str, bytes] | None) -> tuple[str | None, SharedScores]:

@@ -96,6 +96,12 @@ def test_scores_travel(bucket: MemoryBucket, one: Machine, other: Machine) -> No
     assert scores(other, "origin/main~4") == {"score": "0.25"}
 
 
+def test_a_push_of_scores_alone_is_told(one: Machine) -> None:
+    record(one, "HEAD", "score=0.5")
+    assert one.run("push") == "To memory:\n   scores of 1 commits, main -> main\n"
+    assert one.run("push") == "Everything up-to-date\n"
+
+
 def test_the_later_score_stays_whoever_pushes_first(
     bucket: MemoryBucket, one: Machine, other: Machine
 ) -> None:

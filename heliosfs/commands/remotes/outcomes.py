@@ -28,6 +28,8 @@ class RefOutcome(NamedTuple):
     ref: PushedRef
     result: PushResult | None
     refusal: str
+    score_count: int = 0
+    """Number of commits in no experiment whose scores were sent beside the branch."""
 
 
 def exit_code(outcomes: list[RefOutcome]) -> int:
@@ -38,7 +40,7 @@ def exit_code(outcomes: list[RefOutcome]) -> int:
 def document_of(remote: str, url: str, outcomes: list[RefOutcome]) -> dict[str, object]:
     """Return the results as a value for JSON."""
     pushed, refused = [], []
-    for ref, result, refusal in outcomes:
+    for ref, result, refusal, _ in outcomes:
         if result is None:
             refused.append({"name": ref.there, "kind": KIND_WORDS[ref.kind], "error": refusal})
             continue
@@ -66,14 +68,15 @@ def kind_mark(kind: str) -> str:
 def text_of(url: str, outcomes: list[RefOutcome]) -> str:
     """Return the results as text."""
     lines = []
-    for ref, result, refusal in outcomes:
+    for ref, result, refusal, scores in outcomes:
         names = f"{ref.name} -> {ref.there}"
         if result is None:
             lines.append(f" ! [refused] {names} ({refusal})\n")
         elif ref.commit is None:
             lines.append(f" - [deleted] {ref.there}{kind_mark(ref.kind)}\n")
         elif result.before == ref.commit:
-            continue
+            if scores:
+                lines.append(f"   scores of {scores} commits, {names}\n")
         elif result.before is None:
             lines.append(f" * [new {KIND_WORDS[ref.kind]}] {names}\n")
         elif result.is_forced and ref.kind != EXPERIMENTS:

@@ -57,7 +57,7 @@ def push(request: Request, options: Options) -> Steps[str]:
         outcomes = yield from _push_to_bucket(request, options, remote, bucket, chosen)
         lost = ""
         place = BucketBranches(request.repository, remote, bucket)
-    pushed = [ref.name for ref, result, _ in outcomes if result and ref.commit]
+    pushed = [ref.name for ref, result, *_ in outcomes if result and ref.commit]
     outcomes += yield from clear_work(request.repository, place, remote, pushed)
     code = exit_code(outcomes)
     if "json" in options:
@@ -89,9 +89,12 @@ def _push_to_bucket(
             # It may be none that this version knows.
             yield from read_far(partial(check_written_format, bucket))
             raise
-    for ref, result, _ in outcomes:
+    for at, (ref, result, *_) in enumerate(outcomes):
         if ref.kind == HEADS and ref.commit is not None and result is not None:
-            yield from push_scores(request.repository, bucket, remote, ref.there, ref.commit)
+            count = yield from push_scores(
+                request.repository, bucket, remote, ref.there, ref.commit
+            )
+            outcomes[at] = outcomes[at]._replace(score_count=count)
     return outcomes
 
 
