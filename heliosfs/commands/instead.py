@@ -104,7 +104,6 @@ FORCE = "--force-with-lease drops commits of the remote that were seen here: 'he
 _TO_PUSH = "'helios log origin/main..' shows what a push would send"
 _REBASE = "'helios pull' merges; 'helios pull --ff-only' refuses what is no fast-forward"
 _ATOMIC = "each branch moves by itself; push those alone that belong together"
-_WHOLE = "a fetch has the whole history; 'helios fetch REMOTE BRANCH' asks for one branch alone"
 
 OPTIONS_OF_GIT = {
     ("add", "-p"): _PATCHWISE,
@@ -129,7 +128,6 @@ OPTIONS_OF_GIT = {
     ("commit", "-n"): "there are no hooks to skip",
     ("diff", "--no-index"): "diff(1) compares any two files",
     ("diff", "--merge-base"): "'helios diff A...B'",
-    ("fetch", "--depth"): _WHOLE,
     ("fetch", "--dry-run"): "it changes no branch and no file: fetch, and look at origin/NAME",
     ("fetch", "--tags"): "a fetch that names no branch brings new tags anyway",
     ("fetch", "-t"): "a fetch that names no branch brings new tags anyway",

@@ -36,7 +36,7 @@ from heliosfs.store.pending import ColdObject, Pending, PendingObjects, bytes_of
 from heliosfs.store.pieces import read_piece
 from heliosfs.store.settling import Settling
 from heliosfs.store.sidefile import BesideFile, directory_beside
-from heliosfs.store.version import declare_shallow, is_declared_shallow
+from heliosfs.store.version import declare_shallow
 from heliosfs.store.witness import Witness
 
 _COMMIT = Kind.COMMIT
@@ -74,7 +74,7 @@ class LocalStore:
         self.promises = parts.promises
         self.refusal = parts.refusal
         self.declaration = Declaration(
-            partial(declare_shallow, directory), is_shallow=is_declared_shallow(directory)
+            partial(declare_shallow, directory), is_shallow=parts.is_shallow
         )
         self.unclosed_by = parts.lock.holder
         """Id of the process that ended without closing the store; 0 if none did."""

@@ -52,6 +52,7 @@ from heliosfs.store.promises import Promises
 from heliosfs.store.version import (
     VERSION,
     declare_promises,
+    is_declared_shallow,
     read_format,
     write_format,
 )
@@ -84,6 +85,8 @@ class StoreParts(NamedTuple):
     """Batches of the last run that only the journal has; none if it can be written."""
     refusal: StoreError | None = None
     """Reason why nothing can be written; None if it can."""
+    is_shallow: bool = False
+    """True if `format` says that commits may be without their parents."""
 
 
 def open_parts(directory: Directory, *, create: bool, is_brief: bool = False) -> StoreParts:
@@ -102,17 +105,19 @@ def _open_parts(directory: Directory, *, create: bool, is_brief: bool) -> StoreP
     lock = take_lock(directory)
     try:
         version = read_format(directory)
+        is_shallow = is_declared_shallow(directory)
         try:
             if lock.refusal is not None:
                 raise lock.refusal
-            return _open_to_write(directory, lock, version, is_brief=is_brief)
+            parts = _open_to_write(directory, lock, version, is_brief=is_brief)
         except StoreError as error:
             # A new store, or one of another format, needs room for what it lacks.
             refusal = _no_room(error)
             if version != VERSION or refusal is None:
                 raise
             _log.warning("the store is opened to read only: %s", error)
-            return _open_to_read(directory, lock, refusal)
+            parts = _open_to_read(directory, lock, refusal)
+        return parts._replace(is_shallow=is_shallow)
     except BaseException:
         is_clean = lock.was_clean and directory.failure is None
         release_lock(directory, lock.fd, is_clean=is_clean)
