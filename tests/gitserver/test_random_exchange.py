@@ -125,7 +125,7 @@ class _World:
             user.check()
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(8))
 def test_random_work(seed: int, tmp_path: Path) -> None:
     _run(seed, tmp_path)
 

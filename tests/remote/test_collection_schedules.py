@@ -56,7 +56,7 @@ from tests.remote.schedules import (
 from tests.remote.shallow import check_whole_or_cut
 
 GRACE = 6 * HOUR
-_SEEDS_COUNT = 30
+_SEEDS_COUNT = 60
 _MUTANT_SEEDS = 200
 _MOVES_COUNT = 12
 
