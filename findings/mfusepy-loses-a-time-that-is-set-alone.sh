@@ -7,7 +7,7 @@
 # mfusepy, as fusepy before it, hands the flag on when the class of operations has it, and then what
 # libfuse puts in place of a time: UTIME_NOW and UTIME_OMIT of utimensat(2) are numbers in the field
 # of the nanoseconds, which it adds to second 0. A plain `touch` is a second after the epoch then.
-# Remedy: the flag, and a `utimens` that takes 1073741823 for now, 1073741822 for as it was.
+# Remedy: the flag, and a `utimens` that knows 1073741823 (UTIME_NOW) and 1073741822 (UTIME_OMIT).
 #
 # Seen with mfusepy 3.1.1, libfuse 2.9.9, coreutils 9.1, tar 1.34, a file of 2020 in the archive:
 #   without the flag   tar: the present   touch -m -d 2021: the present   touch: the present
