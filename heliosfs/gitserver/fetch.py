@@ -12,7 +12,6 @@ from contextlib import closing
 from functools import partial
 from typing import TypeVar
 
-from heliosfs.errors import Busy
 from heliosfs.git.ids import IdMap
 from heliosfs.git.pushed import keep_tag, tag_note
 from heliosfs.gitserver.bringing import BroughtRefs, bring, make_mirror
@@ -21,8 +20,8 @@ from heliosfs.gitserver.mirror import BrokenMirror, Mirror
 from heliosfs.gitserver.taking import TakenRef, Taking
 from heliosfs.remote.damage import DamagedRemote
 from heliosfs.remote.fetch import FetchResult
-from heliosfs.remote.foundrefs import DamagedRef, MovedRef, RefName, moved_refs
-from heliosfs.repo.remotes import EXPERIMENTS, HEADS, TAGS, TrackedRef, check_same
+from heliosfs.remote.foundrefs import DamagedRef, MovedRef, RefName, moved_refs, track_seen
+from heliosfs.repo.remotes import EXPERIMENTS, HEADS, TrackedRef, check_same
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import Steps, on_thread
 
@@ -106,12 +105,8 @@ def _keep(
     with repository.transaction:
         # I76: what a name leads to is listed, and nothing removes it any more.
         for (kind, name), each in taken.items():
-            if each.commit not in repository.history:
-                raise Busy(f"{remote}/{name}: a garbage collection is removing it here: try again")
             seen = TrackedRef(each.commit, each.commit, 0, each.git_id.hex())
-            remotes.track(remote, kind, name, seen, now_ns)
-            # As in git, a tag that is here stays as it is.
-            if kind == TAGS and name not in repository.refs.tags:
+            if track_seen(repository, remote, (kind, name), seen):
                 note = tag_note(ids, name, each.git_id)
                 repository.refs.create_tag(name, each.commit, note=note)
                 keep_tag(ids, name, each.git_id, note)

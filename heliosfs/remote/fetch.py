@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from heliosfs.errors import Busy, CorruptObject, MissingObject, PromisedObject
+from heliosfs.errors import CorruptObject, MissingObject, PromisedObject
 from heliosfs.remote.bucket import Bucket
 from heliosfs.remote.damage import DamagedRemote, told_as_local, told_as_of
 from heliosfs.remote.depthdownload import DepthDownload
@@ -28,6 +28,7 @@ from heliosfs.remote.foundrefs import (
     moved_refs,
     read_changed,
     read_named,
+    track_seen,
 )
 from heliosfs.remote.keeping import bring_own
 from heliosfs.remote.layout import check_written_format
@@ -36,7 +37,7 @@ from heliosfs.remote.shallow import DOWN_TO_KNOWN, Extent, ShallowFetch
 from heliosfs.remote.within import Wanted
 from heliosfs.repo import keys
 from heliosfs.repo.git_dirs import SOME
-from heliosfs.repo.remotes import EXPERIMENTS, HEADS, TAGS, check_same
+from heliosfs.repo.remotes import EXPERIMENTS, HEADS, check_same
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.shared_experiments import decode_shared
 from heliosfs.steps import Steps, read_far
@@ -243,14 +244,9 @@ def _keep(
     """Keep what was seen of all refs, in one publish; return True if the history goes deeper."""
     remotes, now_ns = repository.remotes, repository.clock.now_ns()
     with repository.transaction:
-        # A garbage collection may have begun while we waited.
-        for (kind, name), (seen, note) in found.records.items():
-            if seen.commit not in repository.history:
-                raise Busy(f"{remote}/{name}: a garbage collection is removing it here: try again")
-            remotes.track(remote, kind, name, seen, now_ns)
-            # As in git, a tag that is here stays as it is.
-            if kind == TAGS and name not in repository.refs.tags:
-                repository.refs.create_tag(name, seen.commit, note=note)
+        for name, (seen, note) in found.records.items():
+            if track_seen(repository, remote, name, seen):
+                repository.refs.create_tag(name[1], seen.commit, note=note)
         for each in gone:
             remotes.track(remote, each.kind, each.name, None, now_ns)
         keep_scores(repository, remote, found.scores, has_new_commits=run.commit_count > 0)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from heliosfs.errors import CorruptObject, HeliosError, NotFound
+from heliosfs.errors import Busy, CorruptObject, HeliosError, NotFound
 from heliosfs.objects.ids import CommitId
 from heliosfs.remote.bucket import Bucket, NoObject
 from heliosfs.remote.layout import REF_BYTES_MAX, REFS, decode_ref, ref_key, ref_of, scored_branch
@@ -14,7 +14,7 @@ from heliosfs.remote.reading import READERS
 from heliosfs.remote.scores import FoundScores, find_scores
 from heliosfs.remote.threads import mapped
 from heliosfs.repo.ancestry import reaches
-from heliosfs.repo.remotes import EXPERIMENTS, KIND_WORDS, SCORES, TrackedRef
+from heliosfs.repo.remotes import EXPERIMENTS, KIND_WORDS, SCORES, TAGS, TrackedRef
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.score_notes import ScoreNotes
 from heliosfs.repo.tag_notes import Annotation
@@ -195,3 +195,17 @@ def _read_refs(bucket: Bucket, names: list[RefName]) -> FoundRefs:
         elif each is not None:
             found.records[name] = each
     return found
+
+
+def track_seen(repository: Repository, remote: str, name: RefName, seen: TrackedRef) -> bool:
+    """Keep what was seen of a ref, in a transaction; return True if it is a tag to be made here.
+
+    Busy if its commit is not here any more.
+    """
+    kind, plain = name
+    # A garbage collection may have begun while the remote was waited for.
+    if seen.commit not in repository.history:
+        raise Busy(f"{remote}/{plain}: a garbage collection is removing it here: try again")
+    repository.remotes.track(remote, kind, plain, seen, repository.clock.now_ns())
+    # As in git, a tag that is here stays as it is.
+    return kind == TAGS and plain not in repository.refs.tags
